@@ -14,6 +14,7 @@ from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import Config
 from tests.support.agent import (
     PRICES,
+    Events,
     agent_config,
     collect_until_failure,
     list_kinds,
@@ -22,6 +23,7 @@ from tests.support.agent import (
     write_plan,
 )
 from tests.support.checked_server import PROMPT
+from tests.support.deadlines import try_deadlines
 from tests.support.health import SERVING, check_health
 from tests.support.serving import RunningServer, provider_entry, serving
 from tests.support.shown_secrets import check_nothing_is_shown
@@ -75,12 +77,19 @@ async def check_end_of_run(
     step.reply(write_plan())
     fault.misbehave(failing)
     upstream.always.choose(lambda body: step if steps_first and ASKS_FOR_ANSWER not in json.dumps(body) else failing)
-    settings = replace(config.settings, max_retries=0, **fault.settings)
+    requests = 2 * (1 + steps_first)
 
-    async with serving(replace(config, settings=settings)) as running:
-        streaming = collect_until_failure(running, reasoning_request(PROMPT))
-        (events, streamed), unary = await asyncio.gather(streaming, complete(running))
-        health = await check_health(running.channel)
+    async def end_runs(seconds: float) -> tuple[Events, CallFailed | None, CallFailed, int] | None:
+        upstream.forget()
+        settings = replace(config.settings, max_retries=0, **fault.limit_time(seconds))
+        async with serving(replace(config, settings=settings)) as running:
+            streaming = collect_until_failure(running, reasoning_request(PROMPT))
+            (events, streamed), unary = await asyncio.gather(streaming, complete(running))
+            health = await check_health(running.channel)
+        has_come_so_far = len(upstream.requests) == requests or not fault.limit
+        return (events, streamed, unary, health) if has_come_so_far else None
+
+    events, streamed, unary, health = await try_deadlines(end_runs, least_seconds=0.1)
 
     assert health == SERVING
     assert streamed is not None
@@ -92,7 +101,7 @@ async def check_end_of_run(
     assert streamed.interruption.last_sequence == len(events) - 1
     assert list_kinds(events).count("step_finished") == steps_first
     assert "completed" not in list_kinds(events)
-    assert len(upstream.requests) == 2 * (1 + steps_first)
+    assert len(upstream.requests) == requests
     check_nothing_is_shown(caplog, streamed, unary)
 
 

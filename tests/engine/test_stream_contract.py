@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from reasoning_grpc.domain import read_clock
 from reasoning_grpc.v1 import completion_pb2, events_pb2, usage_pb2
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer
@@ -122,14 +123,21 @@ async def test_waiting_for_the_upstream_is_not_overhead(upstream: FakeUpstream, 
     gate = upstream.gated("one", "two")
     events: list[events_pb2.StreamCompleteResponse] = []
 
+    arrivals: list[float] = []
+    beats = 0
+
     async for event in running_server.client().stream(a_wire_request(), heartbeat_seconds=0.1):
         events.append(event)
-        if event.WhichOneof("kind") == "heartbeat":
-            gate.open()
+        if event.WhichOneof("kind") == "heartbeat" and upstream.requests:
+            arrivals = arrivals or [read_clock()]
+            beats += 1
+            if beats == 2:
+                wait_nanoseconds = (read_clock() - arrivals[0]) * 1e9
+                gate.open_all()
 
     check_timings(events[-1].completed.timings)
     timings = events[-1].completed.timings
-    wait_nanoseconds = 2 * 0.1e9
-    assert timings.first_token_duration.ToNanoseconds() >= wait_nanoseconds / 2
+    assert wait_nanoseconds > 0
+    assert timings.first_token_duration.ToNanoseconds() >= wait_nanoseconds
     assert timings.total_duration.ToNanoseconds() >= wait_nanoseconds
     assert timings.overhead_duration.ToNanoseconds() <= timings.total_duration.ToNanoseconds() - wait_nanoseconds

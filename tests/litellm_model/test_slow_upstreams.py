@@ -12,21 +12,23 @@ from tests.support.checked_server import (
     PROMPT_TOKENS,
     THREE_DELTAS,
     CheckedServing,
+    Failure,
     content_texts,
     make_estimated_usage,
     numbered_chunk,
     progress,
 )
+from tests.support.deadlines import try_deadlines
 from tests.support.upstream import FakeUpstream, Gate
 
-FIRST_TOKEN: Final = {"first_token_timeout_seconds": 0.5}
-TOTAL: Final = {"model_call_timeout_seconds": 0.5}
+FIRST_TOKEN: Final = "first_token_timeout_seconds"
+TOTAL: Final = "model_call_timeout_seconds"
 
 
 @EVERY_PROTOCOL
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("rpc", "misbehave", "settings"),
+    ("rpc", "misbehave", "limit"),
     [
         pytest.param("StreamComplete", lambda fake: fake.drip(0.01), TOTAL, id="drip-stream"),
         pytest.param("Complete", lambda fake: fake.drip(0.01), TOTAL, id="drip-unary"),
@@ -41,15 +43,19 @@ async def test_slow_upstream(
     checked_serving: CheckedServing,
     rpc: str,
     misbehave: Callable[[FakeUpstream], Any],
-    settings: dict[str, float],
+    limit: str,
 ) -> None:
     """An upstream that is slow to begin, or to finish, is left, and is not called again."""
-    misbehave(upstream)
 
-    async with checked_serving(**settings) as checked_server:
-        failure = await checked_server.failure(rpc)
+    async def run_out(seconds: float) -> Failure | None:
+        misbehave(upstream)
+        async with checked_serving(**{limit: seconds}) as checked_server:
+            failure = await checked_server.failure(rpc)
+        return failure if upstream.requests else None
 
-        await upstream.disconnect()
+    failure = await try_deadlines(run_out, least_seconds=0.1)
+
+    await upstream.disconnect()
     assert failure.verdict == (DEADLINE_EXCEEDED, "UPSTREAM_TIMEOUT", {"model": "fake"})
     assert failure.details == ["ErrorInfo", "RequestInfo", "Interruption"]
     assert failure.forbids_retries
@@ -73,13 +79,17 @@ async def test_stall_after_three_deltas(
     upstream: FakeUpstream, checked_serving: CheckedServing, fall_silent: Callable[[FakeUpstream], Gate]
 ) -> None:
     """Silence between tokens ends the stream with the progress so far; comments do not count as tokens."""
-    gate = fall_silent(upstream)
 
-    async with checked_serving(stall_timeout_seconds=1.0) as checked_server:
-        failure = await checked_server.failure("StreamComplete", gate=gate)
+    async def stall(seconds: float) -> Failure | None:
+        upstream.forget()
+        gate = fall_silent(upstream)
+        async with checked_serving(stall_timeout_seconds=seconds) as checked_server:
+            failure = await checked_server.failure("StreamComplete", gate=gate)
+        return failure if content_texts(failure.events) == THREE_DELTAS else None
 
-        await upstream.disconnect()
-    assert content_texts(failure.events) == THREE_DELTAS
+    failure = await try_deadlines(stall)
+
+    await upstream.disconnect()
     assert failure.verdict == (DEADLINE_EXCEEDED, "UPSTREAM_STALLED", {"model": "fake"})
     assert failure.forbids_retries
     assert failure.interruption == progress(
@@ -90,12 +100,17 @@ async def test_stall_after_three_deltas(
 @pytest.mark.slow
 async def test_stall_of_a_unary_call(upstream: FakeUpstream, checked_serving: CheckedServing) -> None:
     """Silence between tokens ends a unary call too, and it reports how far its answer had come."""
-    upstream.hang_after(3)
 
-    async with checked_serving(stall_timeout_seconds=1.0) as checked_server:
-        failure = await checked_server.failure("Complete")
+    async def stall(seconds: float) -> Failure | None:
+        upstream.forget()
+        upstream.hang_after(3)
+        async with checked_serving(stall_timeout_seconds=seconds) as checked_server:
+            failure = await checked_server.failure("Complete")
+        return failure if failure.interruption.content_characters == 18 else None
 
-        await upstream.disconnect()
+    failure = await try_deadlines(stall)
+
+    await upstream.disconnect()
     assert failure.verdict == (DEADLINE_EXCEEDED, "UPSTREAM_STALLED", {"model": "fake"})
     assert failure.forbids_retries
     assert failure.interruption.content_characters == 18

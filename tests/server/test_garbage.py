@@ -90,7 +90,7 @@ async def test_an_answered_call_leaves_no_garbage(running_server: RunningServer)
 async def test_a_failed_attempt_leaves_no_garbage(upstream: FakeUpstream, case: str) -> None:
     """No fault of an upstream does, whether it ends the call or another attempt follows."""
     fault = FAULTS[case]
-    async with serving_upstream(upstream, **fault.settings) as running:
+    async with serving_upstream(upstream, **fault.limit_time(0.5)) as running:
         await make_calls(running)
         fault.misbehave(upstream.always)
 

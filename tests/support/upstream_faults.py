@@ -1,7 +1,7 @@
 """The faults of upstreams that any model call can meet, by their case, and the failure that each becomes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
@@ -25,8 +25,12 @@ class UpstreamFault:
     """Scripts the upstream."""
     code: grpc.StatusCode
     reason: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """The time limits that make the fault a short one."""
+    limit: str = ""
+    """The setting of the time limit that ends a call which has this fault. Empty where the fault ends it."""
+
+    def limit_time(self, seconds: float) -> dict[str, Any]:
+        """Returns the settings with which a call that has this fault takes no longer."""
+        return {self.limit: seconds} if self.limit else {}
 
 
 def _fail(status: int, expected: grpc.StatusCode, reason: str, **options: Any) -> UpstreamFault:
@@ -42,7 +46,7 @@ def _break(misbehave: Callable[[Scripting], object], reason: str = "UPSTREAM_UNR
 
 
 def _wait(misbehave: Callable[[Scripting], object], limit: str, reason: str = "UPSTREAM_TIMEOUT") -> UpstreamFault:
-    return UpstreamFault(misbehave=misbehave, code=_DEADLINE_EXCEEDED, reason=reason, settings={limit: 0.5})
+    return UpstreamFault(misbehave=misbehave, code=_DEADLINE_EXCEEDED, reason=reason, limit=limit)
 
 
 STATUSES: Final = {
@@ -115,10 +119,7 @@ FAULTS: Final[Mapping[str, UpstreamFault]] = {
 
 EVERY_FAULT: Final = pytest.mark.parametrize(
     "fault",
-    [
-        pytest.param(fault, id=name, marks=[pytest.mark.slow] if fault.settings else [])
-        for name, fault in FAULTS.items()
-    ],
+    [pytest.param(fault, id=name, marks=[pytest.mark.slow] if fault.limit else []) for name, fault in FAULTS.items()],
 )
 
 OTHER_WIRES: Final = ("anthropic", "bedrock", "gemini", "responses")
@@ -132,7 +133,7 @@ _OF_ANY_WIRE: Final = (
 EVERY_FAULT_OF_OTHER_WIRES: Final = pytest.mark.parametrize(
     ("fault", "wire"),
     [
-        pytest.param(FAULTS[name], wire, id=f"{name}-{wire}", marks=[pytest.mark.slow] if FAULTS[name].settings else [])
+        pytest.param(FAULTS[name], wire, id=f"{name}-{wire}", marks=[pytest.mark.slow] if FAULTS[name].limit else [])
         for name in _OF_ANY_WIRE
         for wire in OTHER_WIRES
     ],
