@@ -74,8 +74,8 @@ def short_request(**fields: Any) -> completion_pb2.CompleteRequest:
 
 @pytest.fixture
 async def running(upstream: FakeUpstream) -> AsyncIterator[RunningServer]:
-    """Starts a server whose agent may take many steps."""
-    async with serving(agent_config(upstream, agent_max_steps=MANY)) as server:
+    """Starts a server whose agent may take many steps, and as much time as the deadline leaves."""
+    async with serving(agent_config(upstream, agent_max_steps=MANY, agent_timeout_seconds=3600.0)) as server:
         yield server
 
 
