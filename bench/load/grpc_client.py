@@ -5,7 +5,7 @@ Usage: python -m bench.load.grpc_client TARGET TOKEN
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import grpc
 
@@ -18,8 +18,9 @@ _LIMITS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_leng
 class GrpcClient:
     """Calls one server over one connection."""
 
-    def __init__(self, target: str, token: str) -> None:
-        self._channel = grpc.aio.insecure_channel(target, options=_LIMITS)
+    def __init__(self, target: str, token: str, options: Sequence[tuple[str, int]] = ()) -> None:
+        """`options` are further options of the channel."""
+        self._channel = grpc.aio.insecure_channel(target, options=[*_LIMITS, *options])
         self._stub = reasoning_service_pb2_grpc.ReasoningServiceStub(self._channel)
         self._metadata = (("authorization", f"Bearer {token}"),)
 

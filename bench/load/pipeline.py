@@ -36,8 +36,8 @@ from reasoning_grpc.litellm_model import LiteLLMModel
 from reasoning_grpc.llm import ModelCall
 from reasoning_grpc.quotas import MemoryQuotas
 from reasoning_grpc.rpc import CallTracker, Caps, ReasoningService
+from reasoning_grpc.server.interpreter import tune_interpreter
 from reasoning_grpc.server.listener import SERVICE, build_call_interceptor, build_interceptors
-from reasoning_grpc.server.server import tune_interpreter
 from reasoning_grpc.server.wiring import build_parts
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.v1 import completion_pb2, messages_pb2

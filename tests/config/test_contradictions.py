@@ -7,6 +7,7 @@ import pytest
 from tests.support.configuration import CALLER_TABLE, MODEL_TABLE, TOKEN_HASH, expect_problems, read_toml
 
 LISTEN: Final = "listen: must be HOST:PORT, such as 127.0.0.1:50051 or [::]:50051"
+ADMIN_ADDRESS: Final = "must be HOST:PORT, such as 127.0.0.1:9464 or [::]:9464, or PORT alone"
 CONTRADICTIONS = [
     pytest.param('tls_key = "k"', {}, ["tls_certificate and tls_key: give both or neither"], id="key alone"),
     pytest.param('tls_certificate = "c"', {}, ["tls_certificate and tls_key: give both or neither"], id="TLS alone"),
@@ -50,6 +51,11 @@ CONTRADICTIONS = [
     *(
         pytest.param(f'listen = "{value}"', {}, [LISTEN], id=f"listen {value}")
         for value in ("", "50051", "127.0.0.1", "127.0.0.1:", ":50051", "127.0.0.1:http", "127.0.0.1:65536", "[::1]")
+    ),
+    *(
+        pytest.param(f'{name} = "{value}"', {}, [f"{name}: {ADMIN_ADDRESS}"], id=f"{name} {value}")
+        for name in ("admin_listen", "health_listen")
+        for value in ("127.0.0.1", ":9464", "127.0.0.1:http", "65536", "127.0.0.1:65536")
     ),
     pytest.param(
         'listen = "nowhere"\nembedded = "off"\ntls_key = "k"',

@@ -12,7 +12,7 @@ from reasoning_grpc.config import (
     options,
     read_config,
 )
-from reasoning_grpc.config.settings import EmbeddedUse
+from reasoning_grpc.config.settings import AUTO_WORKERS, EmbeddedUse
 from reasoning_grpc.domain import RoutingMode
 from tests.support.configuration import expect_problems, read_toml
 
@@ -95,6 +95,11 @@ ACCEPTED = [
     pytest.param("embedded", "on", EmbeddedUse.ON, id="the embedded model"),
     pytest.param("embedded_weights", "", None, id="an empty path is none"),
     pytest.param("default_model", "", "", id="an empty text"),
+    pytest.param("workers", "auto", AUTO_WORKERS, id="one worker a core"),
+    pytest.param("workers", "AUTO", AUTO_WORKERS, id="a word for a number in any case"),
+    pytest.param("workers", "256", 256, id="many workers"),
+    pytest.param("admin_listen", "9464", "9464", id="a port alone"),
+    pytest.param("health_listen", "[::]:9465", "[::]:9465", id="an admin port of all interfaces"),
     pytest.param("listen", "[::1]:0", "[::1]:0", id="an address of IPv6"),
     pytest.param("listen", "localhost:50051", "localhost:50051", id="localhost"),
     pytest.param("listen", "127.0.0.9:1", "127.0.0.9:1", id="another address of loopback"),
@@ -140,6 +145,14 @@ LEVELS: Final = "must be one of debug, info, warning, error"
 ABOVE_ZERO: Final = "must be at least 0.001"
 BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "listen": [("1", TEXT), ("true", TEXT), ("[]", TEXT)],
+    "workers": [
+        ("0", "must be at least 1 and at most 256"),
+        ("257", "must be at least 1 and at most 256"),
+        ('"many"', "must be a whole number or auto"),
+        ("1.5", "must be a whole number or auto"),
+    ],
+    "admin_listen": [("9464", TEXT), ("true", TEXT)],
+    "health_listen": [("9465", TEXT), ("[]", TEXT)],
     "allow_insecure": [('"maybe"', TRUTH), ("2", TRUTH), ("[]", TRUTH)],
     "tls_certificate": [("1", TEXT)],
     "tls_key": [("1", TEXT)],

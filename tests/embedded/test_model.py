@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.embedded import EmbeddedModel
+from reasoning_grpc.embedded import EmbeddedUpstream
 from reasoning_grpc.embedded.naming import BUNDLED_NAME
 from reasoning_grpc.v1 import completion_pb2, messages_pb2, models_pb2, usage_pb2
 from tests.support.factories import a_wire_request
@@ -192,7 +192,7 @@ async def read_to_end(events: AsyncIterator[Any]) -> None:
         pass
 
 
-def kill_embedded_model(running: RunningServer) -> EmbeddedModel:
+def kill_embedded_model(running: RunningServer) -> EmbeddedUpstream:
     """Kills the process of the embedded model, and returns the object that watches it."""
     embedded = running.server.embedded
     assert embedded is not None

@@ -12,7 +12,7 @@ import trustme
 
 from reasoning_grpc.client import CallFailed, ReasoningClient
 from reasoning_grpc.config import Config
-from reasoning_grpc.server.server import Server, StartError
+from reasoning_grpc.server import Server, StartError
 from tests.support.factories import a_wire_request
 from tests.support.health import SERVING, check_health
 from tests.support.serving import RunningServer, config_for, model_entry, serving_upstream

@@ -11,7 +11,7 @@ from typing import Any, Final
 import grpc
 import pytest
 
-from reasoning_grpc.server.server import collecting_no_garbage
+from reasoning_grpc.server.interpreter import collecting_no_garbage
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.commands import build_environment
 from tests.support.factories import a_wire_request

@@ -37,6 +37,12 @@ async def next_status(watch: Any) -> int:
         return int((await watch.read()).status)
 
 
+async def wait_for_status(watch: Any, status: int) -> None:
+    """Waits until a watch reports this health status."""
+    while await next_status(watch) != status:
+        pass
+
+
 def _stub(channel: grpc.aio.Channel) -> Any:
     """Returns a stub of the health service, untyped: the published types know only the synchronous one."""
     return health_pb2_grpc.HealthStub(channel)

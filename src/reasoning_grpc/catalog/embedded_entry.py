@@ -18,7 +18,7 @@ from reasoning_grpc.domain import (
     Wire,
 )
 from reasoning_grpc.domain.errors import UpstreamRestarting
-from reasoning_grpc.embedded import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, EmbeddedModel, name_model
+from reasoning_grpc.embedded import DEFAULT_SYSTEM_PROMPT, DEFAULT_TEMPERATURE, EmbeddedUpstream, name_model
 
 _BUNDLED_DESCRIPTION: Final = "SmolLM2 135M Instruct, run by this server: small, often wrong, always there."
 _OTHER_DESCRIPTION: Final = "A model that this server runs from weights of its operator's."
@@ -41,7 +41,7 @@ def find_embedded_name(config: Config) -> str | None:
 class EmbeddedEntry:
     """The embedded model, which costs nothing and may be restarting."""
 
-    def __init__(self, model: EmbeddedModel, *, context_tokens: int, has_bundled_weights: bool = True) -> None:
+    def __init__(self, model: EmbeddedUpstream, *, context_tokens: int, has_bundled_weights: bool = True) -> None:
         self._model = model
         self._name = model.name
         self._available = ModelInfo(

@@ -4,7 +4,6 @@ Each function imports what its command needs, so that `ask` needs nothing of the
 """
 
 import argparse
-import asyncio
 
 from reasoning_grpc.cli.signals import run_until_signal
 from reasoning_grpc.config import options
@@ -14,7 +13,7 @@ def serve(parsed: argparse.Namespace) -> int:
     """Runs the command `serve`."""
     from reasoning_grpc.cli import server_commands
 
-    return asyncio.run(server_commands.serve(_read_options(parsed), parsed.config))
+    return server_commands.serve(_read_options(parsed), parsed.config)
 
 
 def check_config(parsed: argparse.Namespace) -> int:

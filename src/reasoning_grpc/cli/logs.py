@@ -40,6 +40,13 @@ def set_up_logging(level: str, log_format: LogFormat) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+def name_worker_in_logs(worker: int) -> None:
+    """Adds the number of this worker to every log line that follows."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, JsonFormatter | TextFormatter):
+            handler.formatter.worker = worker
+
+
 def is_json(log_format: LogFormat) -> bool:
     """Whether log lines are JSON; AUTO means JSON unless standard error is a terminal."""
     return log_format is LogFormat.JSON or (log_format is LogFormat.AUTO and not sys.stderr.isatty())
@@ -83,6 +90,8 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__()
+        self.worker = 0
+        """The number of the worker that logs; 0: the server has none, or its supervisor logs."""
         self._second = (-1, "")
         """The second in which the last record was created, and its text, which most records share."""
 
@@ -95,6 +104,8 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **_collect_facts(record),
         }
+        if self.worker:
+            line["worker"] = self.worker
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return _encode_plain(line) if isinstance(record, FactsRecord) else _ENCODER.encode(line)
@@ -122,10 +133,15 @@ def _encode_plain(line: dict[str, Any]) -> str:
 class TextFormatter(logging.Formatter):
     """Formats a record as one line for people, with a traceback below it."""
 
+    worker = 0
+    """See `JsonFormatter`."""
+
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter.format`."""
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         facts = "".join(f" {key}={_show(value)}" for key, value in _collect_facts(record).items())
+        if self.worker:
+            facts += f" worker={self.worker}"
         line = f"{time} {record.levelname.lower():7} {record.getMessage()}{facts}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 

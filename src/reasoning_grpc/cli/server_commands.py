@@ -7,18 +7,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from reasoning_grpc.cli.config_report import build_summary, format_summary
-from reasoning_grpc.cli.logs import is_json, set_up_logging
+from reasoning_grpc.cli.logs import is_json, name_worker_in_logs, set_up_logging
 from reasoning_grpc.cli.pid_file import PidFile, PidFileError
 from reasoning_grpc.cli.signals import has_terminal, is_from_terminal, is_ignored, list_server_signals
 from reasoning_grpc.config import (
     Config,
     ConfigError,
     LogFormat,
+    Settings,
     inspect_config,
     is_unset_variable,
 )
@@ -26,93 +28,155 @@ from reasoning_grpc.embedded import find_installation_problem
 from reasoning_grpc.server import (
     Reloader,
     ReloadStatus,
-    Server,
     StartError,
-    Trials,
+    Supervisor,
+    count_cores,
+    end_process,
     find_config_problems,
     find_unknown_providers,
+    supervise,
 )
 from reasoning_grpc.telemetry import Telemetry, TelemetryPlan, read_telemetry_plan
+
+if TYPE_CHECKING:  # imports grpc, which a supervisor of workers must not
+    from reasoning_grpc.server import Server, Trials
 
 logger = logging.getLogger("reasoning_grpc.server")
 
 
-async def serve(flags: Mapping[str, Any], file: Path | None) -> int:
+def serve(flags: Mapping[str, Any], file: Path | None) -> int:
     """Runs the server until a signal, and ends the process with its exit code; a second signal ends it at once.
 
     Each signal of `list_server_signals` lets calls in progress end, and SIGHUP reloads the configuration. A server that
     was not even built returns its code.
     """
     config, plan, problems = _inspect_configuration(flags, file, find_config_problems)
-    log_format = config.settings.log_format
-    set_up_logging(config.settings.log_level, log_format)
+    settings = config.settings
+    set_up_logging(settings.log_level, settings.log_format)
     if problems:
-        return _report_start_problems(problems, log_format)
+        return _report_start_problems(problems, settings.log_format)
+    pid_file = None if settings.pid_file is None else PidFile(settings.pid_file)
+    source = _Source(flags, file, pid_file)
+    if (workers := settings.workers or count_cores()) > 1:
+        return _serve_with_workers(config, plan, workers, source)
+    return asyncio.run(_serve_alone(config, plan, source))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the configuration was read at the start, and is read again."""
+
+    flags: Mapping[str, Any]
+    file: Path | None
+    pid_file: PidFile | None
+    """The file in which the number of this process and the outcome of reloads stand."""
+
+    def locked(self) -> AbstractContextManager[object]:
+        """Holds the file while this process serves. Raises PidFileError."""
+        return nullcontext() if self.pid_file is None else self.pid_file.locked()
+
+    def read(self, kept: Mapping[str, Any]) -> tuple[Config, list[str]]:
+        """See `ReadConfig`."""
+        return inspect_config(
+            flags=self.flags, environment=os.environ, file=self.file, find_problems=_find_reload_problems, kept=kept
+        )
+
+    def build_reloader(self, served: "Server | Supervisor") -> Reloader:
+        """Builds what lets a server, which may be several processes, take a configuration that is read anew."""
+
+        def report(status: ReloadStatus) -> None:
+            served.reload_status = status
+            settings = served.config.settings
+            set_up_logging(settings.log_level, settings.log_format)
+            if self.pid_file is not None and status.last_time is not None:
+                self.pid_file.write_status(status.describe())
+
+        return Reloader(served.config, self.read, served.prepare, report)
+
+
+async def _serve_alone(config: Config, plan: TelemetryPlan, source: _Source) -> int:
+    """Serves in this process."""
+    from reasoning_grpc.server import Server
+
+    log_format = config.settings.log_format
     try:
         telemetry = Telemetry(plan)
         server = Server(config, telemetry)
     except ConfigError as exc:
         return _report_start_problems(exc.problems, log_format)
-
-    pid_file = None if (path := config.settings.pid_file) is None else PidFile(path)
-    reloader = _build_reloader(server, flags, file, pid_file)
+    reloader = source.build_reloader(server)
     try:
-        with nullcontext() if pid_file is None else pid_file.locked():
-            code = await _serve(server, reloader)
-    except PidFileError as exc:
+        with source.locked():
+            await _serve(server, reloader)
+        code = 0
+    except (PidFileError, StartError) as exc:
         code = _report_start_problems([str(exc)], log_format)
     finally:
         await telemetry.aclose()
-    if not code:
-        logger.info("exit", extra={"code": code})
-    return _end_process(code)
+    _log_exit(code)
+    return end_process(code)
 
 
-async def _serve(server: Server, reloader: Reloader) -> int:
-    settings = server.config.settings
-    signals = _Signals()
-    starting = asyncio.create_task(server.start())
-    first: set[asyncio.Future[Any]] = {starting, signals.stop}
-    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        starting.cancel()
+async def _serve(server: "Server", reloader: Reloader) -> None:
+    """Serves until a signal. Raises StartError."""
+    from reasoning_grpc.server import Stop, serve_alone
+
+    signals, serving = _Signals(), asyncio.Event()
+    stopping: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
+    reloading = asyncio.create_task(_reload_when_due(signals.reload_due, serving, reloader))
+
+    def stop(received: "asyncio.Future[signal.Signals]") -> None:
+        reloading.cancel()
+        settings = server.config.settings
+        stopping.set_result(Stop(_choose_delay(settings, received.result()), settings.grace_seconds))
+
+    def on_serving(address: str) -> None:
+        _announce(server.config.settings.log_format, address)
+        serving.set()
+
+    signals.stop.add_done_callback(stop)
     try:
-        await starting
-    except StartError as exc:
-        return _report_start_problems([str(exc)], settings.log_format)
-    except asyncio.CancelledError:
-        return 0  # a signal came during the start
-    _announce(server.address, settings.log_format)
-    reloading = asyncio.create_task(_reload_when_due(signals.reload_due, reloader))
-    number = await signals.stop
-    reloading.cancel()
-    await asyncio.wait({reloading})
-    settings = server.config.settings
-    delay_seconds = 0.0 if is_from_terminal(number) else settings.drain_delay_seconds
-    await server.stop(settings.grace_seconds, delay_seconds, closes_connections=False)
-    return 0
+        await serve_alone(stopping, server, server.config.settings, on_serving)
+    finally:
+        reloading.cancel()
+        await asyncio.wait({reloading})
 
 
-def _build_reloader(server: Server, flags: Mapping[str, Any], file: Path | None, pid_file: PidFile | None) -> Reloader:
-    """Builds what reads the configuration of the server anew, from where it was read at the start."""
+def _serve_with_workers(config: Config, plan: TelemetryPlan, workers: int, source: _Source) -> int:
+    """Supervises workers in this process, which serve in others."""
+    log_format = config.settings.log_format
+    serving = asyncio.Event()
 
-    def read(kept: Mapping[str, Any]) -> tuple[Config, list[str]]:
-        return inspect_config(
-            flags=flags, environment=os.environ, file=file, find_problems=_find_reload_problems, kept=kept
+    def control(supervisor: Supervisor) -> None:
+        signals = _Signals(on_second=supervisor.kill)
+        reloader = source.build_reloader(supervisor)
+        supervisor.start_task(_reload_when_due(signals.reload_due, serving, reloader), "reloads")
+        signals.stop.add_done_callback(
+            lambda received: supervisor.stop(_choose_delay(supervisor.config.settings, received.result()))
         )
 
-    def report(status: ReloadStatus) -> None:
-        server.reload_status = status
-        settings = server.config.settings
-        set_up_logging(settings.log_level, settings.log_format)
-        if pid_file is not None and status.last_time is not None:
-            pid_file.write_status(status.describe())
+    def on_serving(address: str) -> None:
+        _announce(log_format, address)
+        serving.set()
 
-    return Reloader(server.config, read, server.prepare, report)
+    try:
+        with source.locked():
+            supervise(config, plan, workers, control=control, on_serving=on_serving, on_fork=name_worker_in_logs)
+        code = 0
+    except (PidFileError, StartError) as exc:
+        code = _report_start_problems([str(exc)], log_format)
+    _log_exit(code)
+    return end_process(code)
 
 
-async def _reload_when_due(due: asyncio.Event, reloader: Reloader) -> None:
-    """Reloads whenever it is due; however often it was due meanwhile, one more reload follows."""
+def _log_exit(code: int) -> None:
+    if not code:
+        logger.info("exit", extra={"code": code})
+
+
+async def _reload_when_due(due: asyncio.Event, serving: asyncio.Event, reloader: Reloader) -> None:
+    """Reloads when it is due and the server serves; however often it was due meanwhile, one more reload follows."""
+    await serving.wait()
     while True:
         await due.wait()
         due.clear()
@@ -122,8 +186,10 @@ async def _reload_when_due(due: asyncio.Event, reloader: Reloader) -> None:
 class _Signals:
     """The signals that the server has received."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_second: Callable[[], None] = lambda: None) -> None:
+        """`on_second` is called before a second signal ends this process."""
         loop = asyncio.get_running_loop()
+        self._on_second = on_second
         self.stop: asyncio.Future[signal.Signals] = loop.create_future()
         """The first signal that ends the server."""
         self.reload_due = asyncio.Event()
@@ -138,7 +204,8 @@ class _Signals:
         if self.stop.done():
             code = 128 + number
             logger.info("exit", extra={"code": code})
-            os._exit(code)  # a second signal; the embedded model's process notices the end by itself
+            self._on_second()
+            os._exit(code)  # a second signal; the child processes notice the end by themselves
         self.stop.set_result(number)
 
     def _hang_up(self) -> None:
@@ -149,18 +216,12 @@ class _Signals:
         self.reload_due.set()
 
 
-def _end_process(code: int) -> NoReturn:
-    """Ends the process without waiting for its threads: one may import litellm, or look up a name, for seconds.
-
-    Everything but the connections of clients is closed by then, and telemetry is exported.
-    """
-    logging.shutdown()
-    with suppress(BrokenPipeError):
-        sys.stdout.flush()
-    os._exit(code)
+def _choose_delay(settings: Settings, number: signal.Signals) -> float:
+    """Returns how long calls are still accepted after a signal."""
+    return 0.0 if is_from_terminal(number) else settings.drain_delay_seconds
 
 
-def _announce(address: str, log_format: LogFormat) -> None:
+def _announce(log_format: LogFormat, address: str) -> None:
     """Prints the address to standard output, in the format of the log, which may go to the same place."""
     as_json = json.dumps({"message": "serving", "address": address})
     print(as_json if is_json(log_format) else f"serving on {address}", flush=True)
@@ -179,6 +240,8 @@ async def check_config(
     problems = [problem for problem in problems if problem not in unset]
     trials: Trials | None = None
     if online and not problems:
+        from reasoning_grpc.server import Server
+
         try:
             trials = await Server(config).try_models()
         except StartError as exc:

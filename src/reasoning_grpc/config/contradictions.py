@@ -6,9 +6,10 @@ from typing import Final
 
 from reasoning_grpc.config.model_entry import MODEL_NAME, MODEL_NAME_RULE
 from reasoning_grpc.config.problems import suggest
-from reasoning_grpc.config.settings import Config
+from reasoning_grpc.config.settings import Config, Settings
 from reasoning_grpc.domain import RoutingMode
 
+_LARGEST_PORT: Final = 65535
 _DEFAULT_MODES: Final = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING, RoutingMode.AUTO})
 _BUILT_IN_ROUTES: Final = frozenset(mode.value.lower() for mode in (RoutingMode.PASSTHROUGH, RoutingMode.REASONING))
 
@@ -21,6 +22,7 @@ def find_contradictions(config: Config) -> list[str]:
         *_find_routing_problems(config),
         *_find_caller_problems(config),
         *_find_listen_problems(config),
+        *_find_admin_problems(config.settings),
     ]
 
 
@@ -77,13 +79,29 @@ def _find_caller_problems(config: Config) -> Iterator[str]:
 
 def _find_listen_problems(config: Config) -> Iterator[str]:
     settings = config.settings
-    host, _, port = settings.listen.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    if not _is_address(settings.listen):
         yield "listen: must be HOST:PORT, such as 127.0.0.1:50051 or [::]:50051"
         return
+    host = settings.listen.rpartition(":")[0]
     missing = [what for what, have in (("callers", config.callers), ("TLS", settings.tls_certificate)) if not have]
     if missing and not _is_loopback(host) and not settings.allow_insecure:
         yield f"listen: {host} is not loopback, so {' and '.join(missing)} must be configured; see allow_insecure"
+
+
+def _find_admin_problems(settings: Settings) -> Iterator[str]:
+    addresses = {"admin_listen": settings.admin_listen, "health_listen": settings.health_listen}
+    for name, address in addresses.items():
+        if address and not _is_address(address) and not _is_port(address):
+            yield f"{name}: must be HOST:PORT, such as 127.0.0.1:9464 or [::]:9464, or PORT alone"
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and _is_port(port)
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and int(text) <= _LARGEST_PORT
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,7 +1,7 @@
 """Converts the value of an option to its type, and checks its range."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -22,8 +22,10 @@ def convert_value(option: Option, raw: Any) -> Any:
     kind = _get_type(option)
     if kind is bool:
         value: Any = _convert_boolean(raw)
+    elif (kind is int or kind is float) and str(raw).lower() in option.words:
+        value = option.words[str(raw).lower()]
     elif kind is int or kind is float:
-        value = _convert_number(raw, kind)
+        value = _convert_number(raw, kind, option.words)
         _check_range(option, value)
     elif issubclass(kind, StrEnum):
         value = _convert_choice(raw, kind)
@@ -58,8 +60,8 @@ def _convert_choice(raw: Any, kind: type[StrEnum]) -> StrEnum:
     return value
 
 
-def _convert_number(raw: Any, kind: type[int] | type[float]) -> int | float:
-    word = "whole number" if kind is int else "number"
+def _convert_number(raw: Any, kind: type[int] | type[float], words: Iterable[str]) -> int | float:
+    word = " or ".join(["whole number" if kind is int else "number", *words])
     allowed = int if kind is int else int | float | Decimal
     if isinstance(raw, bool) or not isinstance(raw, str | allowed):
         raise ValueError(f"must be a {word}")

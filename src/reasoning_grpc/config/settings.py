@@ -19,6 +19,8 @@ from reasoning_grpc.config.upstream_proxy import UpstreamProxyEntry
 from reasoning_grpc.domain import RoutingMode
 
 ENVIRONMENT_PREFIX: Final = "REASONING_"
+AUTO_WORKERS: Final = 0
+"""The number of workers that stands for one a core."""
 _LONGEST_GRPC_SECONDS: Final = 2_000_000.0
 """gRPC takes times as milliseconds in 32 bits."""
 
@@ -48,9 +50,19 @@ def _option(
     minimum: float | None = None,
     maximum: float | None = None,
     needs_restart: bool = False,
+    words: Mapping[str, int] | None = None,
 ) -> Any:
-    """Declares an option. One that `needs_restart` keeps its value when a running server is reloaded."""
-    metadata = {"help": help_text, "minimum": minimum, "maximum": maximum, "needs_restart": needs_restart}
+    """Declares an option. One that `needs_restart` keeps its value when a running server is reloaded.
+
+    `words` stand for numbers.
+    """
+    metadata = {
+        "help": help_text,
+        "minimum": minimum,
+        "maximum": maximum,
+        "needs_restart": needs_restart,
+        "words": words or {},
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -60,6 +72,27 @@ class Settings:
 
     listen: str = _option(
         "127.0.0.1:50051", "Address to listen on, HOST:PORT; port 0 picks a free one.", needs_restart=True
+    )
+    workers: int = _option(
+        1,
+        "Processes that serve calls on this address, or `auto`: one a core. Too few leave cores idle; too many share "
+        "them, each with its own memory, bounds and connections to upstreams.",
+        minimum=1,
+        maximum=256,
+        needs_restart=True,
+        words={"auto": AUTO_WORKERS},
+    )
+    admin_listen: str = _option(
+        "",
+        "Address of the HTTP port with /metrics, /healthz, /readyz and /version, HOST:PORT, or PORT alone on loopback; "
+        "empty: none. It asks nobody for a token: an address that others reach shows them all metrics.",
+        needs_restart=True,
+    )
+    health_listen: str = _option(
+        "",
+        "Address of a gRPC port with the health of all workers, without TLS and tokens, HOST:PORT, or PORT alone on "
+        "loopback; empty: none. Probes without a certificate fail on the main port when it asks for one.",
+        needs_restart=True,
     )
     allow_insecure: bool = _option(
         False, "Allow an address that is not loopback without callers' tokens or without TLS."
@@ -341,6 +374,8 @@ class Option:
     maximum: float | None
     needs_restart: bool
     """Whether a running server keeps its value when it is reloaded."""
+    words: Mapping[str, int]
+    """The words that stand for numbers."""
 
     @property
     def flag(self) -> str:
@@ -366,4 +401,5 @@ def options() -> Iterator[Option]:
             metadata["minimum"],
             metadata["maximum"],
             metadata["needs_restart"],
+            metadata["words"],
         )

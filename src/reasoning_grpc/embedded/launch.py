@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
@@ -58,6 +59,8 @@ async def _start_process(settings: Settings) -> Process:
             stdin=PIPE,
             stdout=PIPE,
             stderr=None if settings["verbose"] else DEVNULL,
+            # A copy: a thread that sets variables, as one that imports litellm does, moves those of the process.
+            env=os.environ.copy(),
             start_new_session=True,  # only the parent answers Ctrl-C in the terminal
         )
     except OSError as exc:

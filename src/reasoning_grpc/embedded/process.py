@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from asyncio.subprocess import Process
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -60,8 +61,11 @@ class EmbeddedModel:
         threads: int = 0,
         start_timeout_seconds: float = 60.0,
         weights: Path | None = None,
+        on_change: Callable[[EmbeddedEndpoint | None], None] = lambda _: None,
     ) -> None:
         """`name` is that of its weights, and `weights` is a GGUF file instead of the bundled one.
+
+        `on_change` is called with each new `endpoint`.
 
         `context_tokens` is the context window of each slot, 8192 at most; 0 `threads` are half as many as cores.
         """
@@ -72,6 +76,7 @@ class EmbeddedModel:
         self._threads = threads
         self._start_timeout_seconds = start_timeout_seconds
         self._weights = weights
+        self._on_change = on_change
         self._api_key = secrets.token_urlsafe(32)
         self._port = 0
         self._endpoint: EmbeddedEndpoint | None = None
@@ -129,8 +134,8 @@ class EmbeddedModel:
         while self._process is not None:
             started = time.monotonic()
             exit_code = await self._process.wait()
-            self._endpoint = None
             self._answers_or_closed.clear()
+            self._set_endpoint(None)
             lived_seconds = round(time.monotonic() - started, 1)
             _logger.warning("embedded model died", extra={"exit_code": exit_code, "lived_seconds": lived_seconds})
             if lived_seconds >= _GOOD_RUN_SECONDS:
@@ -163,7 +168,7 @@ class EmbeddedModel:
             raise EmbeddedClosedError("The embedded model was closed while it started.")
         self._process = process
         self._port = int(address.rpartition(":")[2])
-        self._endpoint = EmbeddedEndpoint(f"{address}/v1", self._api_key)
+        self._set_endpoint(EmbeddedEndpoint(f"{address}/v1", self._api_key))
         self._answers_or_closed.set()
         _logger.info(
             "embedded model answers",
@@ -175,6 +180,10 @@ class EmbeddedModel:
                 "seconds": round(time.monotonic() - started, 2),
             },
         )
+
+    def _set_endpoint(self, endpoint: EmbeddedEndpoint | None) -> None:
+        self._endpoint = endpoint
+        self._on_change(endpoint)
 
     def _build_settings(self) -> Settings:
         return Settings(

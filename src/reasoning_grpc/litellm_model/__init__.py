@@ -32,7 +32,7 @@ prices/            what litellm lists of a model: limits, capabilities, prices
 from reasoning_grpc.litellm_model.adapter import LiteLLMModel
 from reasoning_grpc.litellm_model.answers import MalformedAnswer
 from reasoning_grpc.litellm_model.failures import convert_failure
-from reasoning_grpc.litellm_model.library import has_provider
+from reasoning_grpc.litellm_model.library import has_provider, import_litellm
 from reasoning_grpc.litellm_model.prices.model_facts import ModelFacts, can_chat, read_facts
 from reasoning_grpc.litellm_model.prices.price_map import PriceMap, find_listed_name, find_price_map
 from reasoning_grpc.litellm_model.promised import PROMISED
@@ -88,6 +88,7 @@ __all__ = [
     "find_price_map",
     "find_wire_problem",
     "has_provider",
+    "import_litellm",
     "read_facts",
     "takes_json_object",
     "takes_key",

@@ -28,7 +28,6 @@ from reasoning_grpc.v1 import reasoning_service_pb2, reasoning_service_pb2_grpc
 SERVICE: Final = reasoning_service_pb2.DESCRIPTOR.services_by_name["ReasoningService"].full_name
 _NEVER_REACHED: Final = 1_000_000
 _OPTIONS: Final = (
-    ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
     ("grpc.max_send_message_length", -1),
     # Clients ping a silent call; gRPC's own limit, one ping in five minutes, would end their calls.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -48,9 +47,15 @@ def build_grpc_server(
     health: health_aio.HealthServicer,
     interceptors: list[grpc.aio.ServerInterceptor],
     settings: Settings,
+    *,
+    shares_port: bool = False,
 ) -> grpc.aio.Server:
-    """Builds a server of our service and of health, and of reflection unless it is turned off."""
-    server = AcceptingServer(interceptors, [*_OPTIONS, *_list_limits(settings)])
+    """Builds a server of our service and of health, and of reflection unless it is turned off.
+
+    Without `shares_port` a second server on the port fails; workers share the port that their supervisor has reserved.
+    """
+    options = [("grpc.so_reuseport", int(shares_port)), *_OPTIONS, *_list_limits(settings)]
+    server = AcceptingServer(interceptors, options)
     reasoning_service_pb2_grpc.add_ReasoningServiceServicer_to_server(service, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:

@@ -9,6 +9,7 @@ from reasoning_grpc.domain.errors import ReasoningError
 from reasoning_grpc.litellm_model import ConnectionPool
 from reasoning_grpc.llm import PROVIDERS, BreakerState, ResilientModel, UpstreamGuards
 from reasoning_grpc.server.reload import ReloadStatus
+from reasoning_grpc.server.reload_metrics import add_reloads
 from reasoning_grpc.server.wiring import ServerParts
 from reasoning_grpc.telemetry import Metrics, SnapshotBuilder, families
 
@@ -30,15 +31,7 @@ def observe_parts(metrics: Metrics, parts: ServerParts) -> "Providers":
 def observe_reloads(metrics: Metrics, get_status: Callable[[], ReloadStatus | None]) -> None:
     """Lets each snapshot of the metrics ask what became of the reloads; None: nothing reloads this server."""
 
-    def add(builder: SnapshotBuilder) -> None:
-        if (status := get_status()) is None:
-            return
-        builder.add(families.RELOADS, status.reloads)
-        builder.add(families.RELOAD_FAILING, int(not status.has_succeeded))
-        if status.last_time is not None:
-            builder.add(families.RELOAD_TIME, status.last_time)
-
-    metrics.add_source(add)
+    metrics.add_source(lambda builder: add_reloads(builder, get_status()))
 
 
 def _add_connections(builder: SnapshotBuilder, pools: Mapping[str, ConnectionPool]) -> None:

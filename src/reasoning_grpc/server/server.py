@@ -1,11 +1,8 @@
 """`Server`: the life of one server: it starts, reports its health, serves, drains and stops."""
 
 import asyncio
-import gc
 import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Final
 
@@ -14,11 +11,12 @@ from grpc_health.v1 import health_pb2
 
 from reasoning_grpc.config import Config, ConfigError, compute_fingerprint
 from reasoning_grpc.domain import McpServerInfo
-from reasoning_grpc.embedded import EmbeddedModel, EmbeddedStartError
+from reasoning_grpc.embedded import EmbeddedStartError, EmbeddedUpstream
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.rpc import CallTracker, ReasoningService
 from reasoning_grpc.server.config_check import find_config_problems, find_unknown_providers
 from reasoning_grpc.server.health import HealthService
+from reasoning_grpc.server.interpreter import collecting_no_garbage, tune_interpreter
 from reasoning_grpc.server.listener import (
     SERVICE,
     BindError,
@@ -30,7 +28,9 @@ from reasoning_grpc.server.listener import (
 from reasoning_grpc.server.metrics import observe_reloads
 from reasoning_grpc.server.model_trial import Trials, try_models
 from reasoning_grpc.server.reload import ReloadStatus
+from reasoning_grpc.server.reports import WorkerState
 from reasoning_grpc.server.shared_threads import start_shared_threads
+from reasoning_grpc.server.start_error import StartError
 from reasoning_grpc.server.succession import Prepared, Succession
 from reasoning_grpc.server.wiring import ServerParts
 from reasoning_grpc.telemetry import Telemetry
@@ -43,62 +43,40 @@ _CLEANUP_SECONDS: Final = 2.0
 _CLOSE_SECONDS: Final = 1.0
 """How long gRPC has to write the last statuses and to close its connections. A client that has stopped reading, and an
 open stream of reflection, use all of it."""
-_GC_THRESHOLDS: Final = (10_000, 20, 20)
-"""When a warm server collects garbage: rarely, because next to nothing of a call is garbage in circles.
-
-Five objects of each call are, all of them gRPC's, and thirteen of each closed connection, which are asyncio's. Five
-times as many of them take more time a call than this, because they have left the processor's caches by then.
-"""
 
 logger = logging.getLogger("reasoning_grpc.server")
-
-
-@contextmanager
-def collecting_no_garbage() -> Iterator[None]:
-    """Collects no garbage in this block, whose objects stay, and never looks at them again.
-
-    They are those of litellm: its import would take half as long again, and a full collection later would stop the
-    loop for a tenth of a second.
-    """
-    gc.collect()  # what is garbage already would stay for ever, too
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def tune_interpreter() -> None:
-    """Sets the running interpreter and event loop up for calls."""
-    gc.set_threshold(*_GC_THRESHOLDS)
-    # The loop need not keep a set of all generators: the code that iterates one closes it, and the loop closes one
-    # that was dropped. The set takes 3 us of a call.
-    sys.set_asyncgen_hooks(firstiter=None)
-
-
-class StartError(Exception):
-    """The server cannot start; the message is one line that says why."""
 
 
 class Server:
     """One server with everything that a configuration describes."""
 
-    def __init__(self, config: Config, telemetry: Telemetry | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        telemetry: Telemetry | None = None,
+        *,
+        attached: EmbeddedUpstream | None = None,
+        shares_port: bool = False,
+    ) -> None:
         """Builds all parts and starts none. Raises ConfigError for what this build cannot serve.
 
         The caller owns the telemetry, and closes it after the server has stopped. None: nothing is exported.
+        `attached` is an embedded model whose process is another's. With `shares_port` other workers may listen on the
+        same address.
         """
         if problems := find_config_problems(config):
             raise ConfigError(problems)
         self._telemetry = telemetry or Telemetry()
         self._tracker = CallTracker()
-        self._succession = Succession(config, self._tracker, self._telemetry)
+        self._succession = Succession(config, self._tracker, self._telemetry, attached=attached)
         self.reload_status: ReloadStatus | None = None
         """The outcome of the reloads; None: nothing reloads this server. Whoever reloads it keeps this up to date."""
         observe_reloads(self._telemetry.metrics, lambda: self.reload_status)
         self._health = HealthService()
         self._grpc: grpc.aio.Server | None = None
+        self._shares_port = shares_port
+        self.state = WorkerState.STARTING
+        """The state that is reported about this process."""
         self.address = ""
         """The address on which the server listens, as HOST:PORT; empty until it is bound."""
 
@@ -117,27 +95,45 @@ class Server:
         return self._tracker.in_flight
 
     @property
-    def embedded(self) -> EmbeddedModel | None:
+    def embedded(self) -> EmbeddedUpstream | None:
         """The embedded model; None when this server does not run it."""
         return self._parts.embedded
 
-    async def start(self) -> None:
-        """Listens at once, and serves when everything is warm. Raises StartError, and leaves nothing behind."""
+    @property
+    def reload_problems(self) -> tuple[str, ...]:
+        """Why the last reload changed nothing; empty when it took effect."""
+        return () if self.reload_status is None else self.reload_status.problems
+
+    def encode_metrics(self) -> bytes:
+        """Returns a snapshot of the metrics of this process, for another process."""
+        return self._telemetry.metrics.take_snapshot().encode()
+
+    async def start(self, before_listening: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Listens at once, and serves when everything is warm. Raises StartError, and leaves nothing behind.
+
+        With `before_listening` the server listens only when it is warm, and when that has returned: so a worker takes
+        no connection, which another worker would get, before it can answer.
+        """
         try:
             await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
             await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
-            self._grpc = self._build_bound_server()
-            await self._grpc.start()
+            if before_listening is None:
+                await self._listen()
             facts = {"version": version("reasoning-grpc"), "fingerprint": compute_fingerprint(self.config)}
-            logger.info("starting", extra={"address": self.address, **facts})
+            logger.info("starting", extra={"address": self.address or self.config.settings.listen, **facts})
             await self._open()
             await self._parts.toolbox.wait_for_required()
+            if before_listening is not None:
+                self.state = WorkerState.WARM
+                await before_listening()
+                await self._listen()
         except BaseException as exc:
             await self._close()
             if isinstance(exc, EmbeddedStartError | BindError | ThreadsNotStarted):
                 raise StartError(str(exc)) from exc
             raise
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self.state = WorkerState.SERVING
         logger.info("serving", extra={"address": self.address})
 
     @property
@@ -185,6 +181,7 @@ class Server:
         again. Without `closes_connections` they stay open, and new calls refused, until the process ends: what arrives
         then fails as UNAVAILABLE.
         """
+        self.state = WorkerState.DRAINING
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         logger.info("draining", extra={"calls": self._tracker.in_flight, "accepts_seconds": drain_delay_seconds})
         await asyncio.sleep(drain_delay_seconds)
@@ -199,11 +196,15 @@ class Server:
         logger.info("stopped", extra={"calls_cut": calls_cut})
         return calls_cut
 
+    async def _listen(self) -> None:
+        self._grpc = self._build_bound_server()
+        await self._grpc.start()
+
     def _build_bound_server(self) -> grpc.aio.Server:
         settings = self.config.settings
         service = ReasoningService(self._parts.engine, build_caps(settings))
         interceptors = build_interceptors(self._succession.calls, self._telemetry)
-        server = build_grpc_server(service, self._health, interceptors, settings)
+        server = build_grpc_server(service, self._health, interceptors, settings, shares_port=self._shares_port)
         self.address = bind(server, settings, self._succession.certificates)
         return server
 

@@ -18,11 +18,10 @@ from reasoning_grpc.catalog import (
     ProxyListing,
     ProxyModels,
     TracedListing,
-    find_embedded_name,
 )
 from reasoning_grpc.config import ClassifierEntry, Config, ProxyEntry, Settings
 from reasoning_grpc.domain import ModelSourceKind
-from reasoning_grpc.embedded import EmbeddedModel
+from reasoning_grpc.embedded import EmbeddedUpstream
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.litellm_model import ConnectionPool, LiteLLMModel, TransportLimits, find_price_map
 from reasoning_grpc.llm import (
@@ -48,6 +47,7 @@ from reasoning_grpc.router import (
     load_classifier_prompt,
 )
 from reasoning_grpc.server.descriptors import bound_connections, raise_descriptor_limit
+from reasoning_grpc.server.embedded_model import build_embedded_model
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.tools import Toolbox, list_tools_of_callers
 
@@ -70,7 +70,7 @@ class ServerParts:
     toolbox: Toolbox
     proxy: ProxyModels | None
     """None: the configuration has no proxy."""
-    embedded: EmbeddedModel | None
+    embedded: EmbeddedUpstream | None
     """None: this server runs no model itself."""
     guards: UpstreamGuards
     """What the calls to each upstream share."""
@@ -86,17 +86,19 @@ def build_parts(
     config: Config,
     telemetry: Telemetry,
     *,
+    attached: EmbeddedUpstream | None = None,
     adapter_class: type[LiteLLMModel] = LiteLLMModel,
     previous: ServerParts | None = None,
 ) -> ServerParts:
     """Builds all parts of a server; `find_config_problems` must have found nothing in the configuration.
 
+    `attached` is an embedded model whose process is another's; None: this server owns the process, if it is to run.
     `adapter_class` makes the single attempts at model calls; a benchmark has one that calls no upstream. From the
     `previous` parts of a server that runs come those that outlive a configuration: the connections, the guards of the
     upstreams with their breakers, the proxy's models, the embedded model, and the tools that did not change.
     """
     settings, tracer = config.settings, telemetry.tracer
-    lasting = _build_lasting_parts(config, tracer) if previous is None else previous
+    lasting = _build_lasting_parts(config, tracer, attached) if previous is None else previous
     if any(entry.limits is not None for entry in config.callers.values()):
         lasting.quotas.load_algorithms()
     default_model = settings.default_model or ("" if lasting.embedded is None else lasting.embedded.name)
@@ -145,20 +147,19 @@ class _LastingParts:
 
     guards: UpstreamGuards
     proxy: ProxyModels | None
-    embedded: EmbeddedModel | None
+    embedded: EmbeddedUpstream | None
     pools: Mapping[str, ConnectionPool]
     quotas: MemoryQuotas
     call_quotas: ModelCallQuotas
 
 
-def _build_lasting_parts(config: Config, tracer: Tracer | None) -> _LastingParts:
+def _build_lasting_parts(config: Config, tracer: Tracer | None, attached: EmbeddedUpstream | None) -> _LastingParts:
     pools = dict[str, ConnectionPool]()
-    embedded_name = find_embedded_name(config)
     quotas = MemoryQuotas()
     return _LastingParts(
         guards=_build_guards(config.settings),
         proxy=None if config.proxy is None else _build_proxy_models(config.proxy, config, tracer, pools),
-        embedded=None if embedded_name is None else _build_embedded_model(embedded_name, config.settings),
+        embedded=attached or build_embedded_model(config),
         pools=pools,
         quotas=quotas,
         call_quotas=ModelCallQuotas(quotas),
@@ -170,15 +171,6 @@ def _list_new_models(old: Config, new: Config) -> list[str]:
     known = {entry.litellm_model.partition("/")[0] for entry in old.models.values()}
     names = [entry.litellm_model for entry in new.models.values()]
     return [name for name in names if name.partition("/")[0] not in known]
-
-
-def _build_embedded_model(name: str, settings: Settings) -> EmbeddedModel:
-    return EmbeddedModel(
-        name,
-        slots=settings.embedded_slots,
-        context_tokens=settings.embedded_context_tokens,
-        weights=settings.embedded_weights,
-    )
 
 
 def _build_proxy_models(
@@ -197,7 +189,7 @@ def _build_proxy_models(
 
 
 def _build_sources(
-    config: Config, proxy: ProxyModels | None, embedded: EmbeddedModel | None
+    config: Config, proxy: ProxyModels | None, embedded: EmbeddedUpstream | None
 ) -> list[ModelSourceReader]:
     """Builds the list of model sources; where two of them have a name, the earlier one serves it."""
     sources = list[ModelSourceReader]()

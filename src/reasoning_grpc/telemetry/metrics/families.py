@@ -377,6 +377,19 @@ BUILD: Final = Family(
     labels=(Label("service.version", "the versions that run"),),
     merge=Merge.MAX,
 )
+WORKERS: Final = Family(
+    name="reasoning_grpc.workers",
+    kind=Kind.GAUGE,
+    unit="{worker}",
+    help="Workers by state, of which hung and missing need somebody; only on the admin port.",
+    labels=(Label("reasoning_grpc.worker_state", "the states of a worker"),),
+)
+WORKER_RESTARTS: Final = Family(
+    name="reasoning_grpc.worker.restarts",
+    kind=Kind.COUNTER,
+    unit="{restart}",
+    help="Workers that were started because another one had died; only on the admin port.",
+)
 
 FAMILIES: Final = tuple(value for value in globals().values() if isinstance(value, Family))
 """All metrics, in the order of their declaration."""

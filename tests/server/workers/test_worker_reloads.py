@@ -1,0 +1,119 @@
+"""A reload lets all workers switch to another configuration, or none of them."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from reasoning_grpc.client import CallFailed, ReasoningClient
+from reasoning_grpc.config import hash_token
+from tests.support.commands import PATIENCE_SECONDS
+from tests.support.factories import a_wire_request
+from tests.support.server_process import ServerFolder
+from tests.support.upstream import FakeUpstream
+from tests.support.workers import OWN_CONNECTION, POLL_SECONDS, RunningWorkers, are_serving, serving_workers
+
+pytestmark = [pytest.mark.process, pytest.mark.serial]
+
+CONNECTIONS: Final = 16
+
+
+def write_config(folder: Path, upstream: FakeUpstream, token: str, more: str = "") -> None:
+    """Writes a configuration with one caller."""
+    (folder / "reasoning.toml").write_text(f"""
+        {more}
+        [models.fake]
+        litellm_model = "openai/fake"
+        api_base = "{upstream.api_base}"
+        [callers.alice]
+        token_hash = "{hash_token(token)}"
+    """)
+
+
+async def call_all(running: RunningWorkers, token: str) -> list[str]:
+    """Calls over several connections, which all workers share, and returns the reason of each refusal."""
+
+    async def call() -> str:
+        async with ReasoningClient(running.address, token=token, options=OWN_CONNECTION) as client:
+            try:
+                await client.complete(a_wire_request())
+            except CallFailed as failed:
+                return failed.reason
+            return ""
+
+    return await asyncio.gather(*(call() for _ in range(CONNECTIONS)))
+
+
+async def reload(running: RunningWorkers, message: str) -> dict[str, Any]:
+    """Reloads the server, and returns the line of its log that reports the outcome."""
+    before = len(running.lines(message))
+    running.server.process.send_signal(signal.SIGHUP)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(lines := running.lines(message)) == before:  # noqa: ASYNC110 - another process writes
+            await asyncio.sleep(POLL_SECONDS)
+    return lines[-1]
+
+
+async def wait_for_readiness(running: RunningWorkers, is_wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Waits until the body of /readyz is as wanted, and returns it."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            body: dict[str, Any] = json.loads((await running.fetch("/readyz"))[1])
+            if is_wanted(body):
+                return body
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def test_all_workers_switch_to_another_configuration(upstream: FakeUpstream, tmp_path: Path) -> None:
+    """After a reload every worker takes the new token alone, and so does a worker that starts later."""
+    write_config(tmp_path, upstream, "rgt_old")
+    async with serving_workers(ServerFolder(tmp_path, upstream)) as running:
+        before = await call_all(running, "rgt_old")
+        write_config(tmp_path, upstream, "rgt_new")
+
+        await reload(running, "reloaded")
+        old, new = await call_all(running, "rgt_old"), await call_all(running, "rgt_new")
+        killed = (await running.describe())[0]["process_id"]
+        os.kill(killed, signal.SIGKILL)
+        await running.wait_for_workers(
+            lambda workers: are_serving(2)(workers) and killed not in {each["process_id"] for each in workers}
+        )
+        later = await call_all(running, "rgt_new")
+
+        assert (before, old, new, later) == (
+            [""] * CONNECTIONS,
+            ["CREDENTIALS_INVALID"] * CONNECTIONS,
+            [""] * CONNECTIONS,
+            [""] * CONNECTIONS,
+        )
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        pytest.param("max_retries = -1", "max_retries: must be at least 0 and at most 10", id="a bad value"),
+        pytest.param(
+            '[mcp_servers.gone]\nurl = "http://127.0.0.1:9/mcp"\nrequired = true', "gone", id="a server that is down"
+        ),
+    ],
+)
+async def test_no_worker_switches_to_a_bad_configuration(
+    upstream: FakeUpstream, tmp_path: Path, more: str, problem: str
+) -> None:
+    """A configuration that the supervisor refuses, or a worker, changes nothing, and /readyz says why."""
+    write_config(tmp_path, upstream, "rgt_old")
+    async with serving_workers(ServerFolder(tmp_path, upstream)) as running:
+        write_config(tmp_path, upstream, "rgt_new", more)
+
+        line = await reload(running, "reload changed nothing")
+        body = await wait_for_readiness(running, lambda body: "reload_problems" in body)
+
+        assert any(problem in each for each in line["problems"])
+        assert body["reload_problems"] == line["problems"]
+        assert body["status"] == "ready"
+        assert await call_all(running, "rgt_old") == [""] * CONNECTIONS
