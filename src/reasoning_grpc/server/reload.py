@@ -69,23 +69,27 @@ class Reloader:
         read: ReadConfig,
         prepare: Callable[[Config], Awaitable[Switchable]],
         report: Callable[[ReloadStatus], object],
+        *,
+        reads_in_thread: bool = True,
     ) -> None:
         """`config` is what serves now; `prepare` raises ConfigError for what cannot take effect.
 
-        `report` is called with each status, that of the start included.
+        `report` is called with each status, that of the start included. A process that forks must not read in a thread,
+        which may hold a lock of Python's imports when it forks; one that serves calls must, because reading takes time.
         """
         self.config = config
         """The configuration that took effect last."""
         self._read = read
         self._prepare = prepare
         self._report = report
+        self._reads_in_thread = reads_in_thread
         self.status = ReloadStatus(compute_fingerprint(config))
         report(self.status)
 
     async def reload(self) -> None:
         """Reads the configuration, and lets it take effect unless there is a problem."""
         try:
-            config, kept = await asyncio.to_thread(self._read_config)
+            config, kept = await (asyncio.to_thread(self._read_config) if self._reads_in_thread else self._read_now())
             logger.debug("the new configuration is read", extra={"fingerprint": compute_fingerprint(config)})
             prepared = await self._prepare(config)
             logger.debug("the new configuration is prepared")
@@ -110,6 +114,9 @@ class Reloader:
             logger.warning("options need a restart, and keep their values", extra={"options": list(kept)})
         logger.info("reloaded", extra=facts)
         self._report(self.status)
+
+    async def _read_now(self) -> tuple[Config, dict[str, Any]]:
+        return self._read_config()
 
     def _read_config(self) -> tuple[Config, dict[str, Any]]:
         """Returns the new configuration, with the values that are kept. Raises ConfigError."""
