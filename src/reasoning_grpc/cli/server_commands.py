@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 from reasoning_grpc.cli.config_report import build_summary, format_summary
 from reasoning_grpc.cli.logs import is_json, name_worker_in_logs, set_up_logging
 from reasoning_grpc.cli.pid_file import PidFile, PidFileError
-from reasoning_grpc.cli.signals import has_terminal, is_from_terminal, is_ignored, list_server_signals
+from reasoning_grpc.cli.server_signals import ServerSignals, choose_delay, reload_when_due
 from reasoning_grpc.config import (
     Config,
     ConfigError,
     LogFormat,
-    Settings,
     inspect_config,
     is_unset_variable,
 )
@@ -81,8 +80,11 @@ class _Source:
             flags=self.flags, environment=os.environ, file=self.file, find_problems=_find_reload_problems, kept=kept
         )
 
-    def build_reloader(self, served: "Server | Supervisor") -> Reloader:
-        """Builds what lets a server, which may be several processes, take a configuration that is read anew."""
+    def build_reloader(self, config: Config, served: "Server | Supervisor", *, forks: bool = False) -> Reloader:
+        """Builds what lets a server, which may be several processes, take a configuration that is read anew.
+
+        `config` is as it was read at the start. For a process that `forks` see `Reloader`.
+        """
 
         def report(status: ReloadStatus) -> None:
             served.reload_status = status
@@ -91,7 +93,7 @@ class _Source:
             if self.pid_file is not None and status.last_time is not None:
                 self.pid_file.write_status(status.describe())
 
-        return Reloader(served.config, self.read, served.prepare, report)
+        return Reloader(config, self.read, served.prepare, report, reads_in_thread=not forks)
 
 
 async def _serve_alone(config: Config, plan: TelemetryPlan, source: _Source) -> int:
@@ -104,7 +106,7 @@ async def _serve_alone(config: Config, plan: TelemetryPlan, source: _Source) -> 
         server = Server(config, telemetry)
     except ConfigError as exc:
         return _report_start_problems(exc.problems, log_format)
-    reloader = source.build_reloader(server)
+    reloader = source.build_reloader(config, server)
     try:
         with source.locked():
             await _serve(server, reloader)
@@ -121,14 +123,14 @@ async def _serve(server: "Server", reloader: Reloader) -> None:
     """Serves until a signal. Raises StartError."""
     from reasoning_grpc.server import Stop, serve_alone
 
-    signals, serving = _Signals(), asyncio.Event()
+    signals, serving = ServerSignals(), asyncio.Event()
     stopping: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
-    reloading = asyncio.create_task(_reload_when_due(signals.reload_due, serving, reloader))
+    reloading = asyncio.create_task(reload_when_due(signals.reload_due, serving, reloader))
 
     def stop(received: "asyncio.Future[signal.Signals]") -> None:
         reloading.cancel()
         settings = server.config.settings
-        stopping.set_result(Stop(_choose_delay(settings, received.result()), settings.grace_seconds))
+        stopping.set_result(Stop(choose_delay(settings, received.result()), settings.grace_seconds))
 
     def on_serving(address: str) -> None:
         _announce(server.config.settings.log_format, address)
@@ -148,12 +150,15 @@ def _serve_with_workers(config: Config, plan: TelemetryPlan, workers: int, sourc
     serving = asyncio.Event()
 
     def control(supervisor: Supervisor) -> None:
-        signals = _Signals(on_second=supervisor.kill)
-        reloader = source.build_reloader(supervisor)
-        supervisor.start_task(_reload_when_due(signals.reload_due, serving, reloader), "reloads")
-        signals.stop.add_done_callback(
-            lambda received: supervisor.stop(_choose_delay(supervisor.config.settings, received.result()))
-        )
+        signals = ServerSignals(on_second=supervisor.kill)
+        reloader = source.build_reloader(config, supervisor, forks=True)
+        reloading = supervisor.start_task(reload_when_due(signals.reload_due, serving, reloader), "reloads")
+
+        def stop(received: "asyncio.Future[signal.Signals]") -> None:
+            reloading.cancel()
+            supervisor.stop(choose_delay(supervisor.config.settings, received.result()))
+
+        signals.stop.add_done_callback(stop)
 
     def on_serving(address: str) -> None:
         _announce(log_format, address)
@@ -161,7 +166,7 @@ def _serve_with_workers(config: Config, plan: TelemetryPlan, workers: int, sourc
 
     try:
         with source.locked():
-            supervise(config, plan, workers, control=control, on_serving=on_serving, on_fork=name_worker_in_logs)
+            supervise(config, plan, workers, control=control, on_serving=on_serving, on_config=_set_up_worker)
         code = 0
     except (PidFileError, StartError) as exc:
         code = _report_start_problems([str(exc)], log_format)
@@ -169,56 +174,15 @@ def _serve_with_workers(config: Config, plan: TelemetryPlan, workers: int, sourc
     return end_process(code)
 
 
+def _set_up_worker(number: int, config: Config) -> None:
+    """Lets the log of a worker follow its configuration."""
+    set_up_logging(config.settings.log_level, config.settings.log_format)
+    name_worker_in_logs(number)
+
+
 def _log_exit(code: int) -> None:
     if not code:
         logger.info("exit", extra={"code": code})
-
-
-async def _reload_when_due(due: asyncio.Event, serving: asyncio.Event, reloader: Reloader) -> None:
-    """Reloads when it is due and the server serves; however often it was due meanwhile, one more reload follows."""
-    await serving.wait()
-    while True:
-        await due.wait()
-        due.clear()
-        await reloader.reload()
-
-
-class _Signals:
-    """The signals that the server has received."""
-
-    def __init__(self, on_second: Callable[[], None] = lambda: None) -> None:
-        """`on_second` is called before a second signal ends this process."""
-        loop = asyncio.get_running_loop()
-        self._on_second = on_second
-        self.stop: asyncio.Future[signal.Signals] = loop.create_future()
-        """The first signal that ends the server."""
-        self.reload_due = asyncio.Event()
-        self._has_terminal = has_terminal()
-        for number in list_server_signals():
-            loop.add_signal_handler(number, self._end, number)
-        if not is_ignored(signal.SIGHUP):
-            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
-
-    def _end(self, number: signal.Signals) -> None:
-        logger.info("signal", extra={"signal": number.name})
-        if self.stop.done():
-            code = 128 + number
-            logger.info("exit", extra={"code": code})
-            self._on_second()
-            os._exit(code)  # a second signal; the child processes notice the end by themselves
-        self.stop.set_result(number)
-
-    def _hang_up(self) -> None:
-        if self._has_terminal and not has_terminal():  # it has closed, and nobody sees this process any more
-            self._end(signal.SIGHUP)
-            return
-        logger.info("signal", extra={"signal": signal.SIGHUP.name})
-        self.reload_due.set()
-
-
-def _choose_delay(settings: Settings, number: signal.Signals) -> float:
-    """Returns how long calls are still accepted after a signal."""
-    return 0.0 if is_from_terminal(number) else settings.drain_delay_seconds
 
 
 def _announce(log_format: LogFormat, address: str) -> None:

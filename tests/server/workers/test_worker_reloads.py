@@ -14,6 +14,7 @@ from reasoning_grpc.client import CallFailed, ReasoningClient
 from reasoning_grpc.config import hash_token
 from tests.support.commands import PATIENCE_SECONDS
 from tests.support.factories import a_wire_request
+from tests.support.mcp_server import build_command, open_reports
 from tests.support.server_process import ServerFolder
 from tests.support.upstream import FakeUpstream
 from tests.support.workers import OWN_CONNECTION, POLL_SECONDS, RunningWorkers, are_serving, serving_workers
@@ -53,10 +54,20 @@ async def reload(running: RunningWorkers, message: str) -> dict[str, Any]:
     """Reloads the server, and returns the line of its log that reports the outcome."""
     before = len(running.lines(message))
     running.server.process.send_signal(signal.SIGHUP)
+    return await wait_for_line(running, message, before)
+
+
+async def wait_for_line(running: RunningWorkers, message: str, before: int) -> dict[str, Any]:
+    """Waits for another line of the log with this message, of which there are some before, and returns it."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while len(lines := running.lines(message)) == before:  # noqa: ASYNC110 - another process writes
             await asyncio.sleep(POLL_SECONDS)
     return lines[-1]
+
+
+def debugging_workers(running: RunningWorkers) -> list[int]:
+    """Returns the worker of each line of the log at the debug level."""
+    return [line["worker"] for line in running.server.lines() if line["level"] == "debug" and "worker" in line]
 
 
 async def wait_for_readiness(running: RunningWorkers, is_wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -91,6 +102,59 @@ async def test_all_workers_switch_to_another_configuration(upstream: FakeUpstrea
             [""] * CONNECTIONS,
             [""] * CONNECTIONS,
         )
+        assert not running.lines("options need a restart, and keep their values")
+
+
+async def test_the_log_of_each_worker_follows_its_configuration(upstream: FakeUpstream, tmp_path: Path) -> None:
+    """A reload switches the debug lines of all workers on and off."""
+    write_config(tmp_path, upstream, "rgt_old")
+    async with serving_workers(ServerFolder(tmp_path, upstream)) as running:
+        await call_all(running, "rgt_old")
+        before = debugging_workers(running)
+
+        write_config(tmp_path, upstream, "rgt_old", 'log_level = "debug"')
+        await reload(running, "reloaded")
+        await call_all(running, "rgt_old")
+        during = debugging_workers(running)
+
+        write_config(tmp_path, upstream, "rgt_old")
+        await reload(running, "reloaded")
+        await call_all(running, "rgt_old")
+
+        assert (before, sorted(set(during))) == ([], [1, 2])
+        assert debugging_workers(running) == during
+
+
+async def test_a_worker_that_starts_during_a_reload_serves_the_new_configuration_alone(
+    upstream: FakeUpstream, tmp_path: Path
+) -> None:
+    """A worker that has started with the old configuration takes no call, and is replaced when they switch."""
+    write_config(tmp_path, upstream, "rgt_old")
+    async with open_reports() as reports, serving_workers(ServerFolder(tmp_path, upstream)) as running:
+        first = (await running.describe())[0]["process_id"]
+        os.kill(first, signal.SIGKILL)
+        await wait_for_line(running, "worker started", 2)
+        command, *arguments = build_command("stdio", reports, "--held")
+        entry = f'[mcp_servers.held]\ncommand = "{command}"\nargs = {json.dumps(arguments)}\nrequired = true'
+        write_config(tmp_path, upstream, "rgt_new", entry)
+
+        reloading = asyncio.create_task(reload(running, "reloaded"))
+        await reports.wait_for("pid")
+        warm = await running.wait_for_workers(
+            lambda workers: [each["state"] for each in workers] == ["warm", "serving"]
+        )
+        reports.release()
+        await reloading
+        await reports.wait_for("pid")  # that of the worker that takes its place
+        reports.release()
+        workers = await running.wait_for_workers(
+            lambda workers: are_serving(2)(workers) and workers[0]["process_id"] != warm[0]["process_id"]
+        )
+
+        assert workers[1] | {"silent_seconds": 0} == warm[1] | {"silent_seconds": 0}
+        assert await call_all(running, "rgt_old") == ["CREDENTIALS_INVALID"] * CONNECTIONS
+        assert await call_all(running, "rgt_new") == [""] * CONNECTIONS
+        assert len(running.lines("worker died")) == 1
 
 
 @pytest.mark.parametrize(

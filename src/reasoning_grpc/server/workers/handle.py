@@ -5,10 +5,10 @@ import itertools
 import os
 import signal
 import time
-from contextlib import suppress
 
 import msgspec
 
+from reasoning_grpc.config import Config
 from reasoning_grpc.server.channel import Channel
 from reasoning_grpc.server.reports import WorkerState
 from reasoning_grpc.server.workers.messages import TaskDone, WorkerTask
@@ -17,10 +17,13 @@ from reasoning_grpc.server.workers.messages import TaskDone, WorkerTask
 class WorkerHandle:
     """Knows the process and the state of a worker, and sends it messages."""
 
-    def __init__(self, number: int, process_id: int, channel: Channel) -> None:
+    def __init__(self, number: int, process_id: int, channel: Channel, config: Config) -> None:
+        """`config` is the configuration that it was forked with."""
         self.number = number
         self.process_id = process_id
         self.channel = channel
+        self.config = config
+        """The configuration with which it serves."""
         self.state = WorkerState.STARTING
         """The state that the worker reported last."""
         self.has_served = False
@@ -35,6 +38,11 @@ class WorkerHandle:
         self._ids = itertools.count()
 
     @property
+    def is_draining(self) -> bool:
+        """Whether it ends, and goes on with the configuration that it has."""
+        return self.state is WorkerState.DRAINING
+
+    @property
     def lived_seconds(self) -> float:
         """The time since the start."""
         return time.monotonic() - self._started
@@ -45,7 +53,7 @@ class WorkerHandle:
 
     def kill(self) -> None:
         """Ends the process at once."""
-        with suppress(ProcessLookupError):
+        if not self.ended.done():  # another process may have the id of one that has ended
             os.kill(self.process_id, signal.SIGKILL)
 
     async def do(self, name: str, payload: bytes = b"") -> str:

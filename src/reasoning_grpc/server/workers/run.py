@@ -25,12 +25,12 @@ def supervise(
     *,
     control: Callable[[Supervisor], None],
     on_serving: Callable[[str], None],
-    on_fork: Callable[[int], None],
+    on_config: Callable[[int, Config], None],
 ) -> None:
     """Serves with `count` workers until the supervisor stops, and returns when all have drained. Raises StartError.
 
-    `control` is called once, on the event loop, and lets signals stop the supervisor. `on_serving` gets the address;
-    `on_fork` is called in each new worker, with its number.
+    `control` is called once, on the event loop, and lets signals stop the supervisor. `on_serving` gets the address.
+    `on_config` is called in each worker, with its number, for each configuration that takes effect there.
     """
     if not hasattr(os, "fork") or not hasattr(socket, "SO_REUSEPORT"):
         raise StartError("workers: this system cannot fork processes that share a port")
@@ -39,10 +39,11 @@ def supervise(
         supervisor = runner.run(_create(config, count, on_serving, control))
         while (number := runner.run(supervisor.wait_for_fork())) is not None:
             ours, theirs = socket.socketpair()
-            run = partial(_become_worker, supervisor.config, plan, number, theirs, on_fork)
+            config = supervisor.config
+            run = partial(_become_worker, config, plan, number, theirs, on_config)
             process_id = fork_process(run, without=[ours.fileno(), *supervisor.list_descriptors()])
             theirs.close()
-            runner.run(supervisor.adopt(number, process_id, ours))
+            runner.run(supervisor.adopt(number, process_id, ours, config))
 
 
 async def _create(
@@ -55,11 +56,15 @@ async def _create(
 
 
 def _become_worker(
-    config: Config, plan: TelemetryPlan, number: int, end: socket.socket, on_fork: Callable[[int], None]
+    config: Config,
+    plan: TelemetryPlan,
+    number: int,
+    end: socket.socket,
+    on_config: Callable[[int, Config], None],
 ) -> NoReturn:
     """Serves as a worker in a process that was just forked, and ends it."""
     gc.freeze()  # a collection would copy the memory that this process shares with the supervisor
-    on_fork(number)
+    on_config(number, config)
     from reasoning_grpc.server.workers.worker import run_worker  # imports grpc
 
-    run_worker(config, plan, number, end)
+    run_worker(config, plan, number, end, partial(on_config, number))

@@ -3,14 +3,13 @@
 import asyncio
 import logging
 import os
-import pickle
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
 
-from reasoning_grpc.config import Config, ConfigError
+from reasoning_grpc.config import Config
 from reasoning_grpc.embedded import EmbeddedEndpoint, EmbeddedStartError
 from reasoning_grpc.litellm_model import import_litellm
 from reasoning_grpc.server.admin.ports import build_admin_ports
@@ -30,6 +29,7 @@ from reasoning_grpc.server.workers.messages import (
     StartFailed,
     TaskDone,
 )
+from reasoning_grpc.server.workers.preparation import PreparedWorkers
 from reasoning_grpc.server.workers.restarts import MOST_FAILED_STARTS, Restarts
 
 _FIRST_LISTEN_SECONDS: Final = 5.0
@@ -62,6 +62,8 @@ class Supervisor:
         self._ports = build_admin_ports(config.settings)
         self._embedded = build_embedded_model(config, self._pass_on)
         self._is_listening = False
+        self._is_reloading = False
+        """Whether workers prepare a configuration. One that has started with the old one may not listen meanwhile."""
         self._listen_timer: asyncio.TimerHandle | None = None
         self._is_announced = False
         self._restart_count = 0
@@ -86,15 +88,15 @@ class Supervisor:
         self._life.result()
         return None
 
-    async def adopt(self, number: int, process_id: int, end: socket.socket) -> None:
-        """Takes a worker over that was forked; `end` is our end of its channel."""
-        handle = WorkerHandle(number, process_id, await Channel.open(end, FromWorker))
+    async def adopt(self, number: int, process_id: int, end: socket.socket, config: Config) -> None:
+        """Takes a worker over that was forked with this configuration; `end` is our end of its channel."""
+        handle = WorkerHandle(number, process_id, await Channel.open(end, FromWorker), config)
         self._handles[number] = handle
         logger.info("worker started", extra={"worker": number, "process_id": process_id})
         if self._embedded is not None and self._embedded.endpoint is not None:
             handle.send(_describe(self._embedded.endpoint))
-        if self._stopping.done():
-            handle.kill()  # it was forked while the drain began
+        if self._stopping.done() or config is not self.config:
+            handle.kill()  # it was forked while the drain began, or while another configuration took effect
         self.start_task(self._attend(handle), f"worker-{number}")
         self.reap()
 
@@ -117,21 +119,30 @@ class Supervisor:
         for handle in self._handles.values():
             handle.kill()
 
-    async def prepare(self, config: Config) -> "_PreparedWorkers":
+    async def prepare(self, config: Config) -> PreparedWorkers:
         """Lets all workers prepare a configuration, and changes nothing yet. Raises ConfigError."""
         config = replace(config, settings=replace(config.settings, listen=self.config.settings.listen))
-        prepared = _PreparedWorkers(self, config, [each for each in self._handles.values() if each.has_served])
-        await prepared.prepare()
+        takers = [each for each in self._handles.values() if each.may_listen and not each.is_draining]
+        prepared = PreparedWorkers(config, takers, self.start_task, self._switch)
+        self._is_reloading = True
+        try:
+            await prepared.prepare()
+        except BaseException:
+            self._finish_reload()
+            raise
         return prepared
 
-    def switch(self, config: Config, prepared: list[WorkerHandle]) -> None:
-        """Lets this configuration take effect in the workers that have prepared it, and in all that start later."""
+    def _switch(self, config: Config) -> None:
+        """Lets all workers that start from now on serve a configuration, and replaces those that did not prepare it."""
         self.config = config
         for handle in self._handles.values():
-            if handle in prepared:
-                self.start_task(handle.finish("switch"), "switch")
-            else:
+            if handle.config is not config and not handle.is_draining:
                 handle.kill()  # it has started with the old configuration, and has no calls yet
+        self._finish_reload()
+
+    def _finish_reload(self) -> None:
+        self._is_reloading = False
+        self._let_listen()
 
     async def _live(self) -> None:
         """Starts everything, waits for the stop, and ends everything. Raises StartError."""
@@ -196,7 +207,11 @@ class Supervisor:
         if self._ports is not None:
             self._ports.publish(WorkerEnded(handle.number, handle.process_id))
         self._let_listen()  # others may wait for this one
-        if not self._stopping.done():
+        if self._stopping.done():
+            return
+        if handle.config is not self.config:
+            self._forks.put_nowait(handle.number)  # a reload has ended it, and not a failure
+        else:
             await self._replace(handle, exit_code)
 
     def _record(self, handle: WorkerHandle, report: WorkerReport) -> None:
@@ -216,7 +231,7 @@ class Supervisor:
         """Lets the workers listen that are warm; at the start only when all of them are, or with `at_once`."""
         waiting = [each for each in self._handles.values() if each.state is WorkerState.WARM and not each.may_listen]
         self._is_listening |= at_once or len(waiting) == len(self._restarts)
-        if self._is_listening:
+        if self._is_listening and not self._is_reloading:
             for handle in waiting:
                 handle.may_listen = True
                 handle.send(Listen())
@@ -315,24 +330,3 @@ def _load_shared() -> None:
 
 def _describe(endpoint: EmbeddedEndpoint | None) -> EmbeddedAnswers:
     return EmbeddedAnswers("", "") if endpoint is None else EmbeddedAnswers(endpoint.api_base, endpoint.api_key)
-
-
-class _PreparedWorkers:
-    """A configuration that workers have prepared."""
-
-    def __init__(self, supervisor: Supervisor, config: Config, handles: list[WorkerHandle]) -> None:
-        self._supervisor = supervisor
-        self._config = config
-        self._handles = handles
-
-    async def prepare(self) -> None:
-        """Lets the workers prepare it; when one of them cannot, all give it up. Raises ConfigError."""
-        payload = pickle.dumps(self._config)
-        problems = await asyncio.gather(*(handle.do("prepare", payload) for handle in self._handles))
-        if found := [problem for problem in dict.fromkeys(problems) if problem]:
-            await asyncio.gather(*(handle.finish("discard") for handle in self._handles))
-            raise ConfigError([line for problem in found for line in problem.splitlines()])
-
-    def switch(self) -> None:
-        """See `Switchable`."""
-        self._supervisor.switch(self._config, self._handles)

@@ -35,22 +35,26 @@ TaskHandler = Callable[[bytes], Awaitable[str]]
 logger = logging.getLogger("reasoning_grpc.server")
 
 
-def run_worker(config: Config, plan: TelemetryPlan, number: int, end: socket.socket) -> NoReturn:
+def run_worker(
+    config: Config, plan: TelemetryPlan, number: int, end: socket.socket, on_config: Callable[[Config], None]
+) -> NoReturn:
     """Serves as a worker until the supervisor lets it drain, or has ended, and ends the process.
 
-    `end` is this worker's end of its channel.
+    `end` is this worker's end of its channel. `on_config` is called with each later configuration that takes effect.
     """
-    asyncio.run(_run(config, plan, number, end))
+    asyncio.run(_run(config, plan, number, end, on_config))
     raise AssertionError("the process has ended")
 
 
-async def _run(config: Config, plan: TelemetryPlan, number: int, end: socket.socket) -> NoReturn:
+async def _run(
+    config: Config, plan: TelemetryPlan, number: int, end: socket.socket, on_config: Callable[[Config], None]
+) -> NoReturn:
     channel = await Channel.open(end, ToWorker)
     code = 0
     try:
         telemetry = Telemetry(plan)
         try:
-            await _Worker(config, telemetry, number, channel).serve()
+            await _Worker(config, telemetry, number, channel, on_config).serve()
         finally:
             await telemetry.aclose()
     except (ConfigError, StartError) as exc:
@@ -63,9 +67,16 @@ async def _run(config: Config, plan: TelemetryPlan, number: int, end: socket.soc
 class _Worker:
     """A server that listens when the supervisor lets it, and drains when it says so."""
 
-    def __init__(self, config: Config, telemetry: Telemetry, number: int, channel: Channel) -> None:
-        self._settings = config.settings
+    def __init__(
+        self,
+        config: Config,
+        telemetry: Telemetry,
+        number: int,
+        channel: Channel,
+        on_config: Callable[[Config], None],
+    ) -> None:
         self._channel = channel
+        self._on_config = on_config
         embedded_name = find_embedded_name(config)
         self._attached = None if embedded_name is None else AttachedModel(embedded_name)
         self._server = Server(config, telemetry, attached=self._attached, shares_port=True)
@@ -81,12 +92,14 @@ class _Worker:
         }
         """What the supervisor may let this worker do, by name."""
         self._running_tasks = set[asyncio.Task[None]]()
+        self._turn = asyncio.Lock()
+        """Lets one task run after the other: what ends a preparation must not overtake it."""
 
     async def serve(self) -> None:
         """Serves until the drain has ended. Raises StartError."""
         loop = asyncio.get_running_loop()
         # An operator may end one worker, which is then replaced. A whole service gets the signal from its manager.
-        loop.add_signal_handler(signal.SIGTERM, self._stop, self._settings.drain_delay_seconds)
+        loop.add_signal_handler(signal.SIGTERM, self._stop)
         reading = loop.create_task(self._read())
         self._reporter.report()
         try:
@@ -96,8 +109,13 @@ class _Worker:
             self._reporter.report()  # with the calls that ended last
             self._reporter.stop()
             await self._channel.flush()
-            reading.cancel()
-            await asyncio.wait([reading])
+            await self._cancel_all([reading, *self._running_tasks])
+            await self._discard(b"")
+
+    async def _cancel_all(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
     async def _wait_until_listening(self) -> None:
         self._reporter.report()
@@ -119,12 +137,13 @@ class _Worker:
                     self._running_tasks.add(task)
                     task.add_done_callback(self._running_tasks.discard)
         logger.error("the supervisor has ended, so this worker ends too")
-        self._stop(0.0)
+        self._stop(delay_seconds=0.0)
 
     async def _do(self, task: WorkerTask) -> None:
         """Does a task, and answers it."""
         try:
-            problem = await self._handlers[task.name](task.payload)
+            async with self._turn:
+                problem = await self._handlers[task.name](task.payload)
         except Exception:
             logger.exception("a task of the supervisor failed", extra={"task": task.name})
             problem = "it failed; the worker's log says why"
@@ -143,6 +162,7 @@ class _Worker:
         assert self._prepared is not None
         self._prepared.switch()
         self._prepared = None
+        self._on_config(self._server.config)
         return ""
 
     async def _discard(self, _payload: bytes) -> str:
@@ -152,7 +172,13 @@ class _Worker:
             self._prepared = None
         return ""
 
-    def _stop(self, delay_seconds: float, grace_seconds: float | None = None) -> None:
+    def _stop(self, delay_seconds: float | None = None, grace_seconds: float | None = None) -> None:
+        """Begins the drain; the times are those of the configuration unless they are given."""
+        settings = self._server.config.settings
         if not self._stopping.done():
-            grace = self._settings.grace_seconds if grace_seconds is None else grace_seconds
-            self._stopping.set_result(Stop(delay_seconds, grace))
+            self._stopping.set_result(
+                Stop(
+                    settings.drain_delay_seconds if delay_seconds is None else delay_seconds,
+                    settings.grace_seconds if grace_seconds is None else grace_seconds,
+                )
+            )
