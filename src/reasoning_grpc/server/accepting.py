@@ -11,6 +11,7 @@ import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from reasoning_grpc.server.batches import free_every_batch
+from reasoning_grpc.server.wakeups import drain_wakeups
 
 _CALLS_AT_ONCE: Final = 64
 """The calls of a method for which gRPC's core is asked at once. Half of them can be accepted in a turn of the loop."""
@@ -69,6 +70,7 @@ class AcceptingServer(grpc.aio.Server):
         """See grpc."""
         free_every_batch()
         await self._inner.start()
+        drain_wakeups()
         if not _has_expected_functions():
             logger.warning("calls are accepted one at a time", extra={"grpcio": grpc.__version__})
             return
