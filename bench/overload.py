@@ -223,7 +223,7 @@ def _find_capacity(load: Load, workload: Workload) -> float:
 
 
 def _serves(load: Load, workload: Workload, rate: float) -> bool:
-    share: float = load.offer(workload, rate, workload.row_seconds / 2)["served_share"]
+    share: float = load.offer(workload, rate, workload.row_seconds)["served_share"]
     print(f"{rate:.0f} {workload.description} a second: {share:.1%} end well", file=sys.stderr)
     return share >= _SERVED
 

@@ -27,6 +27,7 @@ from reasoning_grpc.domain import (
     Deployment,
     EffectiveSetting,
     FinishReason,
+    ReadingPace,
     Usage,
     UsageMeter,
     UsageSource,
@@ -112,7 +113,7 @@ async def measure(config_file: Path, seconds: float) -> dict[str, float]:
 
 async def _intercept(complete: Any, config: Config, telemetry: Telemetry) -> Any:
     """Returns what serves a `Complete`, with the interceptor of a server around it."""
-    calls = build_call_interceptor(config, CallTracker(), MemoryQuotas(), telemetry)
+    calls = build_call_interceptor(config, CallTracker(), MemoryQuotas(), ReadingPace(), telemetry)
     (interceptor,) = build_interceptors(calls, telemetry)
     handler: Any = await interceptor.intercept_service(_find_handler(complete), _Details())
     return handler.stream_unary

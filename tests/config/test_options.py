@@ -216,6 +216,10 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "discovery_timeout_seconds": [("0", ABOVE_ZERO)],
     "max_calls_in_flight": [("0", "must be at least 1"), ("1.5", WHOLE)],
     "max_loop_lag_seconds": [("0", ABOVE_ZERO)],
+    "max_reading_pause_seconds": [
+        ("-0.1", "must be at least 0 and at most 10"),
+        ("11", "must be at least 0 and at most 10"),
+    ],
     "max_queued_calls": [("-1", "must be at least 0")],
     "admission_queue_seconds": [
         ("-0.1", "must be at least 0 and at most 10"),

@@ -233,3 +233,20 @@ async def test_a_full_queue_refuses_the_lowest_priority() -> None:
     assert slots.waiting == 2
     for task in queue.tasks.values():
         task.cancel()
+
+
+async def test_a_queue_has_room_for_what_is_arriving_before() -> None:
+    """Entries that are on their way count as if they were in the queue; another owner's may still take their place."""
+    slots = FairSlots(1, most_waiting=3)
+    assert slots.try_take("a")
+    queue = Queue(slots)
+    await queue.wait("first", "a")
+    await queue.wait("second", "a")
+
+    assert slots.has_room("a", 5)
+    assert slots.has_room("a", 5, arriving=0)
+    assert not slots.has_room("a", 5, arriving=1)
+    assert slots.has_room("b", 5, arriving=1)
+    assert slots.has_room("a", 6, arriving=1)
+    slots.limit = 3
+    await asyncio.wait(queue.tasks.values())

@@ -9,6 +9,7 @@ import pytest
 
 from reasoning_grpc.litellm_model.transport.answer import UpstreamAnswer
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
+from reasoning_grpc.litellm_model.transport.exchange import Exchange, TransportLimits
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -210,3 +211,77 @@ async def test_a_cancelled_request_closes_its_connection() -> None:
         await ended.wait()
 
         assert (pool.open, pool.active) == (0, 0)
+
+
+_PIECES = [f"{number:02}".encode() for number in range(40)]
+
+
+@asynccontextmanager
+async def _exchanging_pieces(
+    end: Callable[[asyncio.StreamWriter], None], pause_seconds: float
+) -> AsyncIterator[Exchange]:
+    """Sends a request whose answer comes in pieces, each in a turn of its own, ends so, and is read with pauses."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in _PIECES:
+            writer.write(b"2\r\n" + piece + b"\r\n")
+            for _ in range(5):
+                await asyncio.sleep(0)
+        end(writer)
+
+    async with _serve(handler) as (pool, url):
+        pool.pace.pause_seconds = pause_seconds
+        exchange = Exchange(pool, TransportLimits(), {})
+        await exchange.send(url, b"", {})
+        yield exchange
+        exchange.close()
+        assert pool.active == 0
+
+
+async def _read_pieces(exchange: Exchange, reads: list[bytes]) -> None:
+    while data := await exchange.read():
+        reads.append(data)
+
+
+def _end_well(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"0\r\n\r\n")
+
+
+async def test_with_pauses_the_same_answer_takes_few_reads() -> None:
+    """What arrives in a pause is read at once after it."""
+    counts = []
+    for pause_seconds in (0.0, 0.2):
+        reads: list[bytes] = []
+        async with _exchanging_pieces(_end_well, pause_seconds) as exchange:
+            await _read_pieces(exchange, reads)
+            assert exchange.is_at_end
+        assert b"".join(reads) == b"".join(_PIECES)
+        counts.append(len(reads))
+
+    assert counts[0] > 20
+    assert counts[1] < 10
+
+
+async def test_a_connection_that_breaks_in_a_pause_is_seen_after_it() -> None:
+    """What arrived before is read, and then the break is reported."""
+    reads: list[bytes] = []
+    async with _exchanging_pieces(lambda writer: writer.close(), 0.05) as exchange:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await _read_pieces(exchange, reads)
+
+    assert b"".join(reads) == b"".join(_PIECES)
+
+
+async def test_an_answer_can_be_given_up_in_a_pause() -> None:
+    """Its connection is closed at once, and nothing goes on to read it."""
+    reads: list[bytes] = []
+    async with _exchanging_pieces(_end_well, 60.0) as exchange:
+        reading = asyncio.create_task(_read_pieces(exchange, reads))
+        while len(reads) < 4:  # noqa: ASYNC110 - nothing tells when a pause begins, which is after the fourth read
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait({reading})
+
+    assert reading.cancelled()

@@ -81,3 +81,27 @@ async def test_a_cancelled_call_takes_no_turn() -> None:
     assert [number for turn in turns.turns for number in turn] == [0, 2]
     await turns.end_turn()
     assert await turns.begin(3) == 0.0
+
+
+async def test_a_queue_is_full_when_its_turns_would_take_too_long() -> None:
+    """In turns of 20 ms one call each may begin. Then half a second is enough for 25 calls and for no more."""
+    queue = OpeningQueue(1)
+    loop = asyncio.get_running_loop()
+    calls = [asyncio.create_task(Turns(queue).begin(number)) for number in range(200)]
+    is_full_at: list[tuple[int, bool]] = []
+
+    def lengthen_turn() -> None:
+        end = loop.time() + 0.02
+        while loop.time() < end:
+            pass
+        is_full_at.append((queue.waiting, queue.is_full))
+        if queue.waiting > 170:
+            loop.call_soon(lengthen_turn)
+
+    await asyncio.sleep(0)
+    assert not queue.is_full  # nothing is known of its turns yet
+    loop.call_soon(lengthen_turn)
+    await asyncio.wait(calls)
+
+    assert is_full_at[-1][1]
+    assert not queue.is_full

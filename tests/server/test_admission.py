@@ -11,6 +11,7 @@ import pytest
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, hash_token
+from reasoning_grpc.telemetry import FactsRecord
 from reasoning_grpc.v1 import classification_pb2, routing_pb2
 from tests.support.bad_requests import raw_method
 from tests.support.classification import AUTO, REASONING
@@ -77,6 +78,52 @@ async def test_a_full_server_refuses_every_method(upstream: FakeUpstream) -> Non
         assert 0.5 <= refusal.retry_after_seconds <= 1.5
     assert health == SERVING
     assert len(upstream.requests) == 1
+
+
+async def test_a_refused_call_is_logged_with_its_caller_and_its_ids(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is refused as it arrives, before grpc's own code begins it; and its line has what every call's has."""
+    caplog.set_level("INFO", "reasoning_grpc.calls")
+    config = config_for(model_entry(upstream.api_base), max_calls_in_flight=1, max_queued_calls=0)
+    config = replace(config, callers={"alice": CallerEntry(name="alice", token_hash=hash_token("alice"))})
+    async with serving(config) as running:
+        stream, gate = await hold_call(running, upstream, metadata=bearer("alice"))
+        stub: Any = running.stub
+        metadata = (*bearer("alice"), ("x-request-id", "req_of_the_client"))
+        failure = await expect_failure(stub.Complete(a_wire_request(), metadata=metadata))
+        gate.open_all()
+        await read_to_end(stream)
+
+    (line,) = [
+        record.facts for record in caplog.records if isinstance(record, FactsRecord) and "reason" in record.facts
+    ]
+    assert failure.request_id == "req_of_the_client"
+    assert {name: line[name] for name in ("method", "code", "reason", "caller", "request_id")} == {
+        "method": "Complete",
+        "code": "UNAVAILABLE",
+        "reason": "SERVER_OVERLOADED",
+        "caller": "alice",
+        "request_id": "req_of_the_client",
+    }
+    assert line["peer"].startswith("ipv4:127.0.0.1:")
+
+
+async def test_a_full_server_still_asks_who_calls(upstream: FakeUpstream) -> None:
+    """A caller without a valid token hears nothing of the load."""
+    config = config_for(model_entry(upstream.api_base), max_calls_in_flight=1, max_queued_calls=0)
+    config = replace(config, callers={"alice": CallerEntry(name="alice", token_hash=hash_token("alice"))})
+    async with serving(config) as running:
+        stream, gate = await hold_call(running, upstream, metadata=bearer("alice"))
+        stub: Any = running.stub
+        failures = [
+            await expect_failure(stub.Complete(a_wire_request())),
+            await expect_failure(stub.Complete(a_wire_request(), metadata=bearer("bob"))),
+        ]
+        gate.open_all()
+        await read_to_end(stream)
+
+    assert [failure.reason for failure in failures] == ["CREDENTIALS_MISSING", "CREDENTIALS_INVALID"]
 
 
 async def test_a_refused_call_need_not_send_its_request(upstream: FakeUpstream) -> None:

@@ -219,6 +219,14 @@ class Settings:
         minimum=0.001,
         needs_restart=True,
     )
+    max_reading_pause_seconds: float = _option(
+        0.5,
+        "Longest pause between two reads of an upstream's answer. With it tokens leave in groups while the event loop "
+        "lags, and more calls are served. Too low refuses calls sooner; too high makes streams jerky under load.",
+        minimum=0.0,
+        maximum=10.0,
+        needs_restart=True,
+    )
     max_queued_calls: int = _option(
         128,
         "Most calls that wait for admission when as many as possible are in flight; 0: none waits.",

@@ -49,6 +49,7 @@ from reasoning_grpc.domain.quotas import (
     Reservation,
     format_amount,
 )
+from reasoning_grpc.domain.reading_pace import ReadingPace
 from reasoning_grpc.domain.requests import (
     TOKENS_OF_EFFORT,
     CompletionRequest,
@@ -145,6 +146,7 @@ __all__ = [
     "PriceTier",
     "Prices",
     "QuotaKind",
+    "ReadingPace",
     "Reasoning",
     "ReasoningEffort",
     "ReasoningEnd",

@@ -54,9 +54,9 @@ class FairSlots:
         self._held[owner] = self._held.get(owner, 0) + 1
         return True
 
-    def has_room(self, owner: str, priority: int) -> bool:
-        """Returns whether the queue would accept an entry of this owner."""
-        return self.waiting < self._room or self._find_loser(owner, priority) is not None
+    def has_room(self, owner: str, priority: int, arriving: int = 0) -> bool:
+        """Returns whether the queue would accept an entry of this owner, after so many that are arriving."""
+        return self.waiting + arriving < self._room or self._find_loser(owner, priority) is not None
 
     async def take(self, owner: str, seconds: float, priority: int = 0) -> bool:
         """Takes a slot, for which it waits at most this long; returns whether it got one.

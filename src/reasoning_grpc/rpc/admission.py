@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from reasoning_grpc.domain import FairSlots, read_clock
+from reasoning_grpc.domain import FairSlots, ReadingPace, read_clock
 from reasoning_grpc.domain.errors import ServerOverloaded
 from reasoning_grpc.rpc.loop_lag import LagLimit, LoopLag
 from reasoning_grpc.rpc.opening import OpeningQueue
+from reasoning_grpc.rpc.pace_control import PaceControl
+from reasoning_grpc.rpc.recent_count import RecentCount
 
 _RETRY_SECONDS: Final = (0.5, 1.5)
 """The delay after which a refused client may try again is random between these: by then other calls have ended, and
@@ -30,6 +32,8 @@ class AdmissionLimits:
     """The average lag of the loop that is accepted. It delays every token of every stream by about that."""
     most_waiting: int = 128
     """The calls that may wait for admission. Callers share the queue by priority, and fairly."""
+    longest_pause_seconds: float = 0.5
+    """The longest pause between two reads of an upstream's answer, by which tokens leave in groups under load."""
     queue_seconds: float = 0.03
     """How long a call waits. A refusal that comes later than this helps nobody."""
 
@@ -41,9 +45,15 @@ class Admission:
     """Admits calls of our own service; health and reflection never ask it."""
 
     def __init__(
-        self, limits: AdmissionLimits = _DEFAULT_LIMITS, on_lag: Callable[[float], None] | None = None
+        self,
+        limits: AdmissionLimits = _DEFAULT_LIMITS,
+        on_lag: Callable[[float], None] | None = None,
+        pace: ReadingPace | None = None,
     ) -> None:
-        """`on_lag` is called with each measured lag of the event loop, in seconds."""
+        """`on_lag` is called with each measured lag of the event loop, in seconds.
+
+        `pace` is that of the upstreams' answers, which depends on the lag.
+        """
         self._on_lag = on_lag
         self._limits = limits
         self._slots = FairSlots(limits.most_calls, limits.most_waiting, trims_queue=True)
@@ -53,6 +63,15 @@ class Admission:
             maximum=limits.most_calls,
         )
         self._lag = LoopLag(self._record_lag)
+        self._pace = PaceControl(
+            pace or ReadingPace(),
+            max_lag_seconds=limits.max_lag_seconds,
+            longest_pause_seconds=limits.longest_pause_seconds,
+        )
+        self._arriving = RecentCount()
+        """The calls that may wait and are not in the queue yet."""
+        self._has_refused = False
+        """Whether a call was refused since the latest sample of the lag."""
         self.openings: Final = OpeningQueue()
         """Where admitted calls wait for the turn of the loop in which they begin."""
 
@@ -71,18 +90,34 @@ class Admission:
         """The calls in flight that are admitted now."""
         return self._slots.limit
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a call that arrives now is refused, unless it may wait."""
+        return self._slots.in_use >= self._slots.limit or self.openings.is_full
+
     def try_admit(self, caller: str) -> bool:
         """Admits a call if that needs no waiting; returns whether it did. `end` must follow."""
         if not self._slots.in_use:
             self._lag.start()
         return self._slots.try_take(caller)
 
-    def refuse_if_full(self, caller: str, priority: int) -> None:
-        """Raises ServerOverloaded if a call of this caller would be refused without waiting."""
-        if self._slots.in_use >= self._slots.limit and not (
-            self._limits.queue_seconds > 0 and self._slots.has_room(caller, priority)
-        ):
-            raise _overloaded()
+    def refuse_at_arrival(self, caller: str, priority: int) -> None:
+        """Does what `refuse_if_full` does for a call that has just arrived, and expects it in the queue if it may wait.
+
+        It takes some turns of the event loop to come there. What arrives meanwhile must know of it.
+        """
+        self.refuse_if_full(caller, priority, self._arriving.total)
+        self._arriving.add()
+
+    def refuse_if_full(self, caller: str, priority: int, arriving: int = 0) -> None:
+        """Raises ServerOverloaded if a call of this caller would be refused without waiting.
+
+        So many calls, which are `arriving`, will be in the queue before it.
+        """
+        is_full = self._slots.in_use >= self._slots.limit
+        may_wait = self._limits.queue_seconds > 0 and self._slots.has_room(caller, priority, arriving)
+        if self.openings.is_full or (is_full and not may_wait):
+            raise self._refuse()
 
     async def wait(self, caller: str, priority: int) -> float:
         """Waits until a call is admitted that `try_admit` did not admit; returns the seconds that it took.
@@ -91,7 +126,7 @@ class Admission:
         """
         started = read_clock()
         if not await self._slots.take(caller, self._limits.queue_seconds, priority):
-            raise _overloaded()
+            raise self._refuse()
         return read_clock() - started
 
     def end(self, caller: str) -> None:
@@ -102,8 +137,11 @@ class Admission:
         in_flight = self._slots.in_use
         if self._on_lag is not None:
             self._on_lag(lag_seconds)
+        self._pace.record(lag_seconds, has_refused=self._has_refused)
+        self._has_refused = False
         if not in_flight:
             self._lag.stop()
+            self._pace.rest()
         if self._limit.record(lag_seconds + self.openings.measure_backlog(), in_flight):
             self._slots.limit = self._limit.limit
             logger.info(
@@ -111,6 +149,6 @@ class Admission:
                 extra={"limit": self._limit.limit, "in_flight": in_flight, "waiting": self._slots.waiting},
             )
 
-
-def _overloaded() -> ServerOverloaded:
-    return ServerOverloaded(retry_after_seconds=random.uniform(*_RETRY_SECONDS))
+    def _refuse(self) -> ServerOverloaded:
+        self._has_refused = True
+        return ServerOverloaded(retry_after_seconds=random.uniform(*_RETRY_SECONDS))

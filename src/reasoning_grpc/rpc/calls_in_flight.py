@@ -37,6 +37,11 @@ class CallTracker:
         """The number of calls in flight."""
         return len(self._calls)
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether new calls are refused because the server stops."""
+        return self._draining
+
     async def wait_for_calls_of_now(self) -> None:
         """Waits until every call that is in flight now has ended; calls that begin later are not waited for."""
         if calls := {task for task in self._calls if task is not None}:

@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import ANONYMOUS, CallContext, CallerQuotas, create_id, read_clock
+from reasoning_grpc.domain import CallContext, CallerQuotas, read_clock
 from reasoning_grpc.domain.errors import (
     FieldViolation,
     MalformedRequest,
@@ -27,16 +27,16 @@ from reasoning_grpc.rpc.call_log import CallLog
 from reasoning_grpc.rpc.call_quota import CallQuota
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
+from reasoning_grpc.rpc.entrance import REQUEST_ID_METADATA, Context, Entrance, Refusal, create_context
 from reasoning_grpc.rpc.field_count import limit_fields
 from reasoning_grpc.rpc.opening import OpeningQueue
 from reasoning_grpc.rpc.status import CallStatus, call_status, internal_status
 from reasoning_grpc.rpc.stream_writer import ClientGone, ClientStalled, StreamWriter
-from reasoning_grpc.telemetry import Metrics, SnapshotBuilder, families, find_trace
+from reasoning_grpc.telemetry import Metrics, SnapshotBuilder, families
 from reasoning_grpc.v1 import reasoning_service_pb2
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 
 _METHODS: Final = reasoning_service_pb2.DESCRIPTOR.services_by_name["ReasoningService"].methods_by_name
-REQUEST_ID_METADATA: Final = "x-request-id"
 _LEAST_SECONDS: Final = 0.001
 """The shortest timeout that gRPC's own clients send, also for a call whose deadline is over."""
 _TOO_LATE: Final = "The deadline was over before the call could begin."
@@ -48,7 +48,6 @@ _current_call: ContextVar[CallContext] = ContextVar("current_call")
 
 Handler = Any
 """A grpc.RpcMethodHandler. It is Any because grpc's type stubs know only the synchronous form."""
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def call_context(_context: Context) -> CallContext:
@@ -84,7 +83,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._prefix = f"/{service}/"
         self._wrapped: dict[str, tuple[Handler, Handler, _Method]] = {}
         """By method, the service's own handler, what it is wrapped in, and what serves its calls."""
-        self._entrance = _Entrance(
+        self._entrance = Entrance(
             callers, tracker, admission, quotas, openings, CallLog(metrics), max_request_bytes, passes_upstream_messages
         )
         metrics.add_source(_Gauges(admission, openings).read)
@@ -129,6 +128,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             known = self._wrapped[method] = (handler, *self._wrap(handler, method.removeprefix(self._prefix)))
         return known[1]
 
+    def refuse_at_arrival(self, method: str, create_context: Callable[[], Context]) -> Refusal | None:
+        """Returns what ends a call at once that has just arrived, if the server is full; None: it is served as usual.
+
+        It costs a part of what grpc.aio takes to begin a call, which is most of what a refused call costs.
+        """
+        entrance = self._entrance
+        if not entrance.admission.is_full or not method.startswith(self._prefix):
+            return None
+        return entrance.refuse_at_arrival(method.removeprefix(self._prefix), create_context())
+
     def _wrap(self, handler: Handler, name: str) -> "tuple[Handler, _Method]":
         """Returns a handler that reads the request itself, as bytes, and what serves its calls.
 
@@ -146,20 +155,6 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return _Way(
             self._entrance, parse, partial(self._writer.write_all, answer) if handler.response_streaming else answer
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Entrance:
-    """The checks through which every call begins, and how a failure of the upstream is reported."""
-
-    callers: Callers
-    tracker: CallTracker
-    admission: Admission
-    quotas: CallerQuotas
-    openings: OpeningQueue
-    log: CallLog
-    max_request_bytes: int
-    passes_upstream_messages: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +176,7 @@ class _Gauges:
 class _Way:
     """The way of a call of one method: through the entrance, to its parsed request, to its answer."""
 
-    entrance: _Entrance
+    entrance: Entrance
     parse: Callable[[bytes], Message]
     answer: Callable[[Message, Context], Awaitable[Any]]
 
@@ -203,7 +198,7 @@ class _Method:
         entrance = way.entrance
         record_end = entrance.log.record_end
         metadata = tuple(context.invocation_metadata() or ())
-        call = _create_context(context, metadata)
+        call = create_context(context, metadata)
         caller = call.caller
         quota: CallQuota | None = None
         try:
@@ -312,25 +307,6 @@ def _check_time(call: CallContext) -> None:
     """Raises _TooLate when the deadline is over: gRPC's own cancellation may come too late."""
     if call.deadline is not None and call.deadline - read_clock() <= _LEAST_SECONDS:
         raise _TooLate
-
-
-def _create_context(context: Context, sent: Sequence[tuple[str, str | bytes]]) -> CallContext:
-    """Creates the context of a call, with the metadata that was sent, before its caller is authenticated."""
-    now = read_clock()
-    remaining = context.time_remaining()
-    metadata = {key: value for key, value in reversed(sent) if isinstance(value, str)}  # the first of a key counts
-    sent_id = metadata.get(REQUEST_ID_METADATA)
-    trace, trace_id = find_trace(metadata)
-    return CallContext(
-        caller=ANONYMOUS,
-        request_id=sent_id if sent_id and REQUEST_ID.fullmatch(sent_id) else create_id("req_"),
-        arrival_time=now,
-        deadline=None if remaining is None else now + remaining,
-        metadata=metadata,
-        trace=trace,
-        trace_id=trace_id,
-        peer=context.peer(),
-    )
 
 
 def _find_request_id(request: Any) -> str:

@@ -9,6 +9,10 @@ _CALLS_IN_TURN: Final = 8
 of all other streams then wait."""
 
 _WAVE_SECONDS: Final = 1.0
+_LONGEST_WAIT_SECONDS: Final = 0.5
+"""The longest wait for a turn. Without a bound, calls would wait here until it is too late, while none is refused."""
+_TURN_WEIGHT: Final = 0.2
+"""The weight of the latest turn in the average."""
 
 
 class OpeningQueue:
@@ -27,6 +31,9 @@ class OpeningQueue:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._arrival_times: deque[float] = deque()
         """When each of those that wait has arrived."""
+        self._turn_seconds = 0.0
+        """How long a turn takes in which calls begin, on average."""
+        self._turn_began = 0.0
         self._backlog_began = 0.0
         """When the first call began to wait since none did."""
 
@@ -50,11 +57,16 @@ class OpeningQueue:
         loop = asyncio.get_running_loop()
         started, turn = loop.time(), loop.create_future()
         if not self._waiting:
-            self._backlog_began = started
+            self._backlog_began = self._turn_began = started
         self._waiting.append(turn)
         self._arrival_times.append(started)
         await turn
         return loop.time() - started
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a call that arrives now would wait for its turn for so long that it is better refused."""
+        return len(self._waiting) * self._turn_seconds > _LONGEST_WAIT_SECONDS * self._calls_in_turn
 
     def measure_backlog(self) -> float:
         """Returns for how many seconds the call waits that has waited longest, once calls have waited for a second.
@@ -68,6 +80,10 @@ class OpeningQueue:
 
     def _begin_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         self._begun = 0
+        if self._waiting:
+            now = loop.time()
+            self._turn_seconds += (now - self._turn_began - self._turn_seconds) * _TURN_WEIGHT
+            self._turn_began = now
         while self._waiting and self._begun < self._calls_in_turn:
             turn = self._waiting.popleft()
             self._arrival_times.popleft()

@@ -24,6 +24,8 @@ _SIGNATURES: Final = {
 Handler = Any
 """A grpc.RpcMethodHandler. It is Any because grpc's type stubs know only the synchronous form."""
 Steps = Coroutine[Any, Any, Any]
+Refuse = Callable[[str, Callable[[], Any]], Steps | None]
+"""Decides on the call of a method whose context it may create: see `AcceptingServer`."""
 
 logger = logging.getLogger("reasoning_grpc.server")
 
@@ -39,8 +41,13 @@ class AcceptingServer(grpc.aio.Server):
     """
 
     def __init__(
-        self, interceptors: Sequence[grpc.aio.ServerInterceptor], options: Sequence[tuple[str, str | int]]
+        self,
+        interceptors: Sequence[grpc.aio.ServerInterceptor],
+        options: Sequence[tuple[str, str | int]],
+        refuse: Refuse | None = None,
     ) -> None:
+        """`refuse` is asked first about each call: it returns what ends the call, or None for one to be served."""
+        self._refuse = refuse
         self._inner: Any = grpc.aio.server(interceptors=interceptors, options=options)
         self._interceptors = tuple(interceptors)
         self._handlers: dict[str, Handler] = {}
@@ -101,6 +108,11 @@ class AcceptingServer(grpc.aio.Server):
             self._request_call(method)
         if state is not None:
             loop = asyncio.get_running_loop()
+            if self._refuse is not None:
+                refusal = self._refuse(method, partial(cygrpc._ServicerContext, state, None, None, loop))
+                if refusal is not None:
+                    self._run(refusal)
+                    return
             serving = cygrpc._handle_rpc(method, self, self._interceptors, state, loop, False)
             self._run(cygrpc._schedule_rpc_coro(serving, state, loop, method))
 
@@ -128,7 +140,9 @@ class AcceptingServer(grpc.aio.Server):
 
 def _has_expected_functions() -> bool:
     """Returns whether this grpcio has the private functions that are used here."""
-    if not hasattr(cygrpc.AioServer, "_request_registered_call") or not hasattr(cygrpc, "_RequestCallError"):
+    if not hasattr(cygrpc.AioServer, "_request_registered_call"):
+        return False
+    if not hasattr(cygrpc, "_RequestCallError") or not hasattr(cygrpc, "_ServicerContext"):
         return False
     functions = {name: getattr(cygrpc, name, None) for name in _SIGNATURES}
     return all(

@@ -8,7 +8,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
 from reasoning_grpc.config import Config, Settings
-from reasoning_grpc.domain import CallerQuotas
+from reasoning_grpc.domain import CallerQuotas, ReadingPace
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.rpc import (
     Admission,
@@ -45,6 +45,7 @@ class BindError(Exception):
 def build_grpc_server(
     service: ReasoningService,
     health: health_aio.HealthServicer,
+    calls: CallInterceptor,
     interceptors: list[grpc.aio.ServerInterceptor],
     settings: Settings,
     *,
@@ -52,10 +53,11 @@ def build_grpc_server(
 ) -> grpc.aio.Server:
     """Builds a server of our service and of health, and of reflection unless it is turned off.
 
+    `calls` is one of the interceptors. A call that it refuses at its arrival passes through none, so it has no span.
     Without `shares_port` a second server on the port fails; workers share the port that their supervisor has reserved.
     """
     options = [("grpc.so_reuseport", int(shares_port)), *_OPTIONS, *_list_limits(settings)]
-    server = AcceptingServer(interceptors, options)
+    server = AcceptingServer(interceptors, options, calls.refuse_at_arrival)
     reasoning_service_pb2_grpc.add_ReasoningServiceServicer_to_server(service, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
@@ -96,9 +98,9 @@ def build_caps(settings: Settings) -> Caps:
 
 
 def build_call_interceptor(
-    config: Config, tracker: CallTracker, quotas: CallerQuotas, telemetry: Telemetry
+    config: Config, tracker: CallTracker, quotas: CallerQuotas, pace: ReadingPace, telemetry: Telemetry
 ) -> CallInterceptor:
-    """Builds the interceptor of each call of our service."""
+    """Builds the interceptor of each call of our service, whose admission sets the pace of the upstreams' answers."""
     settings = config.settings
     return CallInterceptor(
         service=SERVICE,
@@ -109,9 +111,11 @@ def build_call_interceptor(
                 most_calls=settings.max_calls_in_flight,
                 max_lag_seconds=settings.max_loop_lag_seconds,
                 most_waiting=settings.max_queued_calls,
+                longest_pause_seconds=settings.max_reading_pause_seconds,
                 queue_seconds=settings.admission_queue_seconds,
             ),
             on_lag=telemetry.metrics.create_histogram(families.LOOP_LAG).record,
+            pace=pace,
         ),
         quotas=quotas,
         metrics=telemetry.metrics,

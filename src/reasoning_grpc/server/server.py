@@ -203,8 +203,9 @@ class Server:
     def _build_bound_server(self) -> grpc.aio.Server:
         settings = self.config.settings
         service = ReasoningService(self._parts.engine, build_caps(settings))
-        interceptors = build_interceptors(self._succession.calls, self._telemetry)
-        server = build_grpc_server(service, self._health, interceptors, settings, shares_port=self._shares_port)
+        calls = self._succession.calls
+        interceptors = build_interceptors(calls, self._telemetry)
+        server = build_grpc_server(service, self._health, calls, interceptors, settings, shares_port=self._shares_port)
         self.address = bind(server, settings, self._succession.certificates)
         return server
 

@@ -46,7 +46,8 @@ class Succession:
         self._telemetry = telemetry
         self.parts = build_parts(config, telemetry, attached=attached)
         """The parts that serve the calls that begin now."""
-        self.calls = build_call_interceptor(config, tracker, self.parts.quotas, telemetry)
+        pace = self.parts.adapter.pool.pace
+        self.calls = build_call_interceptor(config, tracker, self.parts.quotas, pace, telemetry)
         files = find_tls_files(config.settings)
         self.certificates = None if files is None else Certificates(files)
         """None: the server has no TLS."""

@@ -37,6 +37,19 @@ class UpstreamAnswer:
         assert content is not None
         return _read_all(content) if type(content) is aiohttp.StreamReader else content.readany()  # an empty one
 
+    async def pause(self, seconds: float) -> None:
+        """Lets what arrives in this time gather in the buffer of the system, unless something is here to be read."""
+        content = self._content
+        assert content is not None
+        transport = content._protocol.transport
+        if content._buffer or content._eof or content._exception is not None or transport is None:
+            return
+        transport.pause_reading()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            transport.resume_reading()
+
     def close(self) -> None:
         """Closes the connection, unless it has returned to the pool, and gives up what was not read.
 

@@ -13,6 +13,7 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from reasoning_grpc.config import UpstreamProxyEntry
+from reasoning_grpc.domain import ReadingPace
 from reasoning_grpc.litellm_model.transport.answer import UpstreamAnswer
 from reasoning_grpc.litellm_model.transport.errors import TunnelNotOpened
 from reasoning_grpc.litellm_model.transport.session import UpstreamSession
@@ -46,6 +47,8 @@ class ConnectionPool:
         """Connections opened so far."""
         self.open = 0
         """Connections that are open now."""
+        self.pace: Final = ReadingPace()
+        """How the answers are read that come over these connections. Whoever knows the load of the process sets it."""
         self.active = 0
         """Requests in progress: each has a connection or waits for one."""
 

@@ -23,6 +23,9 @@ READ_ERRORS: Final = (aiohttp.ClientError, ConnectionError)
 """The errors that a read raises when the connection breaks."""
 _ERROR_BODY_BYTES: Final = 64 * 1024
 _ERROR_BODY_SECONDS: Final = 5.0
+_UNPAUSED_READS: Final = 4
+"""The first reads of an answer, which no pause delays: a short answer has no more, and the first token is the one that
+is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class Exchange:
         self.limits = limits
         self._answer: UpstreamAnswer | None = None
         self._inflater: Inflater | None = None
+        self._network_reads = 0
         self._read_bytes = 0
         self._is_closed = False
         self._peeked = b""
@@ -167,6 +171,9 @@ class Exchange:
 
     async def _receive(self) -> bytes:
         assert self._answer is not None  # `send` has returned
+        self._network_reads += 1
+        if (pause := self._pool.pace.pause_seconds) and self._network_reads > _UNPAUSED_READS:
+            await self._answer.pause(pause)
         started = monotonic()
         try:
             return await self._answer.read()
