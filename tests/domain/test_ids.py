@@ -8,13 +8,13 @@ import pytest
 
 from reasoning_grpc.domain import create_id
 
-FORKING: Final = """
+FORKING: Final = r"""
 import os
 from reasoning_grpc.domain import create_id
 
-print(create_id(""), flush=True)
+os.write(1, f"{create_id('')}\n".encode())
 child = os.fork()
-print(create_id(""), flush=True)
+os.write(1, f"{create_id('')}\n".encode())  # in one step, so that the two processes' lines do not mix
 if child:
     os.waitpid(child, 0)
 """
