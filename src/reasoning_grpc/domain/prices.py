@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from msgspec import Struct, field
-from msgspec.structs import fields, replace
+from msgspec.structs import fields, force_setattr, replace
 
 from reasoning_grpc.domain.usage import Usage
 
@@ -40,14 +40,15 @@ class Cost(Struct, frozen=True):
     """A cost in nano-dollars: the sum of its items, each of which is rounded half to even."""
 
     items: tuple[CostItem, ...]
+    total_nano_usd: int = 0
+    """The sum of the items, which a cost adds up by itself, once."""
 
-    @property
-    def total_nano_usd(self) -> int:
-        """Returns the sum of the items."""
+    def __post_init__(self) -> None:
+        """Adds up the items."""
         total = 0
         for item in self.items:
             total += item.nano_usd
-        return total
+        force_setattr(self, "total_nano_usd", total)
 
 
 class TokenPrices(Struct, frozen=True, kw_only=True):

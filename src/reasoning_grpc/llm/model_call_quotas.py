@@ -71,26 +71,27 @@ class ModelCallQuotas:
         answer = self._answers.estimate(call.model)
         if call.sampling.max_output_tokens is not None:
             answer = min(answer, call.sampling.max_output_tokens)
-        return {
-            QuotaKind.TOKENS: _bound(QuotaKind.TOKENS, limits.tokens_per_minute, prompt, prompt + answer),
-            QuotaKind.COST: _bound(
-                QuotaKind.COST,
-                limits.nano_usd_per_day,
-                _find_cost(call.model, prompt, 0, prices),
-                _find_cost(call.model, prompt, answer, prices),
-            ),
-        }
+        amounts: dict[QuotaKind, int] = {}
+        if (limit := limits.tokens_per_minute) is not None:
+            amounts[QuotaKind.TOKENS] = _bound(QuotaKind.TOKENS, limit, lambda: prompt, prompt + answer)
+        if (limit := limits.nano_usd_per_day) is not None:
+            cost = _find_cost(call.model, prompt, answer, prices)
+            amounts[QuotaKind.COST] = _bound(
+                QuotaKind.COST, limit, lambda: _find_cost(call.model, prompt, 0, prices), cost
+            )
+        return amounts
 
 
-def _bound(kind: QuotaKind, limit: int | None, prompt: int, whole: int) -> int:
+def _bound(kind: QuotaKind, limit: int, find_prompt: Callable[[], int], whole: int) -> int:
     """Returns the estimate of a whole call, at most the limit. Raises RequestTooLarge when the prompt exceeds it."""
-    if limit is None:
-        return 0
+    if whole <= limit:
+        return whole
+    prompt = find_prompt()
     if prompt > limit:
         needed, maximum = format_amount(kind, prompt), format_amount(kind, limit)
         description = f"They need about {needed} {kind}; the limit {OPTION_NAMES[kind]} of the caller is {maximum}."
         raise RequestTooLarge(violations=(FieldViolation("messages", description),))
-    return min(whole, limit)
+    return limit
 
 
 def _find_cost(model: str, prompt: int, answer: int, prices: Prices) -> int:

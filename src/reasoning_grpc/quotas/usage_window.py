@@ -1,6 +1,12 @@
-"""How much a caller has used of one limit, by the algorithms of `throttled`: a minute that slides, or a day of UTC."""
+"""How much a caller has used of one limit, by the algorithms of `throttled`: a minute that slides, or a day of UTC.
 
+Each call of a caller with limits reads what counts several times, and adds to it once or twice. The library is asked
+only when something is added. What it said then also says what counts later: only the time changes it.
+"""
+
+import time
 from datetime import timedelta
+from math import ceil
 from typing import Final, Protocol
 
 from throttled.rate_limiter import per_duration
@@ -8,12 +14,14 @@ from throttled.rate_limiter.fixed_window import FixedWindowRateLimiter
 from throttled.rate_limiter.gcra import GCRARateLimiter
 from throttled.store import MemoryStore
 
-from reasoning_grpc.domain import QuotaKind
+from reasoning_grpc.domain import QuotaKind, read_clock
 
 _KEY: Final = "used"
 """The key of the only count in a store."""
 _MINUTE: Final = timedelta(minutes=1)
+_MINUTE_SECONDS: Final = 60.0
 _DAY: Final = timedelta(days=1)
+_DAY_SECONDS: Final = 86_400
 
 
 class UsageWindow(Protocol):
@@ -44,6 +52,8 @@ class SlidingMinute:
     def __init__(self, limit: int) -> None:
         self._store = MemoryStore(options={"MAX_SIZE": 1})
         self._debt = 0
+        self._renewed_at = 0.0
+        """When all of the limit is there again, without the debt."""
         self.limit = limit
 
     @property
@@ -58,24 +68,37 @@ class SlidingMinute:
 
     def read(self) -> tuple[int, float]:
         """See `UsageWindow.read`."""
-        state = self._limiter.peek(_KEY)
-        if self._debt and (paid := min(self._debt, state.remaining)):
-            self._limiter.limit(_KEY, paid)
+        counting, seconds = self._read_counting()
+        if self._debt and (paid := min(self._debt, self._limit - counting)) and self._take(paid):
             self._debt -= paid
-            state = self._limiter.peek(_KEY)
-        return self._limit - state.remaining + self._debt, state.reset_after + self._find_seconds(self._debt)
+            counting, seconds = self._read_counting()
+        return counting + self._debt, seconds + self._find_seconds(self._debt)
 
     def add(self, amount: int) -> None:
         """See `UsageWindow.add`."""
-        if self._debt or self._limiter.limit(_KEY, amount).limited:
+        if self._debt or not self._take(amount):
             self._debt += amount
 
     def find_wait_seconds(self, amount: int) -> float:
         """See `UsageWindow.find_wait_seconds`."""
         return self._find_seconds(amount)
 
+    def _take(self, amount: int) -> bool:
+        """Counts an amount, and returns whether it fits."""
+        now = read_clock()
+        result = self._limiter.limit(_KEY, amount)
+        if result.limited:
+            return False
+        self._renewed_at = now + result.state.reset_after
+        return True
+
+    def _read_counting(self) -> tuple[int, float]:
+        """Returns what counts without the debt, and the seconds after which nothing of it counts any more."""
+        seconds = self._renewed_at - read_clock()
+        return (ceil(seconds * self._limit / _MINUTE_SECONDS), seconds) if seconds > 0 else (0, 0.0)
+
     def _find_seconds(self, amount: int) -> float:
-        return amount * _MINUTE.total_seconds() / self._limit
+        return amount * _MINUTE_SECONDS / self._limit
 
 
 class DayOfUtc:
@@ -94,19 +117,25 @@ class DayOfUtc:
     def limit(self, limit: int) -> None:
         self._limit = limit
         self._limiter = FixedWindowRateLimiter(per_duration(_DAY, limit), self._store)
+        self._day = 0
+        """The day of what is known to be used, counted from 1970; 0: nothing is known."""
+        self._used = 0
 
     def read(self) -> tuple[int, float]:
         """See `UsageWindow.read`."""
-        state = self._limiter.peek(_KEY)
-        return self._limit - state.remaining, state.reset_after
+        day, second = divmod(int(time.time()), _DAY_SECONDS)
+        if day != self._day:
+            self._day, self._used = day, self._limit - self._limiter.peek(_KEY).remaining
+        return self._used, _DAY_SECONDS - second
 
     def add(self, amount: int) -> None:
         """See `UsageWindow.add`. `throttled` counts what exceeds the limit of a fixed window as well."""
-        self._limiter.limit(_KEY, amount)
+        self._day = int(time.time()) // _DAY_SECONDS
+        self._used = self._limit - self._limiter.limit(_KEY, amount).state.remaining
 
     def find_wait_seconds(self, _amount: int) -> float:
         """See `UsageWindow.find_wait_seconds`."""
-        return self._limiter.peek(_KEY).reset_after
+        return self.read()[1]
 
 
 class NothingUsed:

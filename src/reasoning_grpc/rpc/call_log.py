@@ -46,17 +46,18 @@ class CallLog:
     """Records the calls of the service."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._count = metrics.record_call
+        self._count = metrics.calls.record
 
     def record_end(
         self, method: str, call: CallContext, code: str, level: int, reason: str = "", *, exc_info: bool = False
     ) -> None:
         """Logs one line, completes the span of the call, and counts it. `code` is the name of the call's status."""
-        self._count(method, code, reason, call)
+        now = read_clock()
+        self._count(method, code, reason, call, now)
         span, is_logged = find_recording_span(call.trace), logger.isEnabledFor(level)
         if span is None and not is_logged:
             return
-        facts = _collect_facts(method, call, code, reason)
+        facts = _collect_facts(method, call, code, reason, now)
         if span is not None:
             _complete_span(span, facts)
         if is_logged:
@@ -77,7 +78,7 @@ def _complete_span(span: Span, facts: dict[str, Any]) -> None:
         span.set_attribute(ERROR_TYPE, reason)
 
 
-def _collect_facts(method: str, call: CallContext, code: str, reason: str) -> dict[str, Any]:
+def _collect_facts(method: str, call: CallContext, code: str, reason: str, end_time: float) -> dict[str, Any]:
     """Returns what is known of the call, and nothing that is not. Enums stay as they are: they are strings."""
     facts: dict[str, Any] = {
         "method": method,
@@ -85,7 +86,7 @@ def _collect_facts(method: str, call: CallContext, code: str, reason: str) -> di
         "request_id": call.request_id,
         "caller": call.caller.name,
         "peer": call.peer,
-        "duration_ms": round((read_clock() - call.arrival_time) * 1_000_000) / 1000,
+        "duration_ms": round((end_time - call.arrival_time) * 1_000_000) / 1000,
     }
     if reason:
         facts["reason"] = reason

@@ -1,11 +1,9 @@
 """`CallQuota`: what one call takes of its caller's limits: a request, and a place among the calls in flight."""
 
-from collections.abc import Iterator
 from typing import Final
 
 from reasoning_grpc.domain import (
     Amounts,
-    Balance,
     CallerLimits,
     CallerQuotas,
     QuotaKind,
@@ -13,7 +11,10 @@ from reasoning_grpc.domain import (
     format_amount,
 )
 
-_PREFIX: Final = "x-ratelimit"
+_TRAILERS: Final = {
+    kind: (f"x-ratelimit-limit-{kind}", f"x-ratelimit-remaining-{kind}", f"x-ratelimit-reset-{kind}")
+    for kind in QuotaKind
+}
 _ONE_CALL: Final[Amounts] = {QuotaKind.CALLS: 1, QuotaKind.REQUESTS: 1}
 _NOTHING: Final[Amounts] = {}
 
@@ -40,13 +41,12 @@ class CallQuota:
 
     def list_trailers(self) -> tuple[tuple[str, str], ...]:
         """Returns the trailers that say what is left of each limit."""
-        balances = self._quotas.list_balances(self._caller, self._limits)
-        return tuple(trailer for balance in balances for trailer in _format_balance(balance))
-
-
-def _format_balance(balance: Balance) -> Iterator[tuple[str, str]]:
-    kind = balance.kind
-    yield f"{_PREFIX}-limit-{kind}", format_amount(kind, balance.limit)
-    yield f"{_PREFIX}-remaining-{kind}", format_amount(kind, balance.remaining)
-    if balance.renewed_after_seconds is not None:
-        yield f"{_PREFIX}-reset-{kind}", f"{balance.renewed_after_seconds:.3f}"
+        trailers: list[tuple[str, str]] = []
+        for balance in self._quotas.list_balances(self._caller, self._limits):
+            kind = balance.kind
+            limit, remaining, reset = _TRAILERS[kind]
+            trailers.append((limit, format_amount(kind, balance.limit)))
+            trailers.append((remaining, format_amount(kind, balance.remaining)))
+            if balance.renewed_after_seconds is not None:
+                trailers.append((reset, f"{balance.renewed_after_seconds:.3f}"))
+        return tuple(trailers)

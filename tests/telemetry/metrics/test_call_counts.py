@@ -13,6 +13,7 @@ from reasoning_grpc.domain import (
     RouteSource,
     RoutingMode,
     ToolStatus,
+    read_clock,
 )
 from reasoning_grpc.telemetry import Metrics
 from tests.support.factories import a_context
@@ -33,7 +34,8 @@ async def test_the_name_of_a_tool_that_is_not_there_is_no_label() -> None:
     """The model may have made up the name, so it counts as another one."""
     metrics = Metrics()
     calls = [("weather", ToolStatus.OK, 0.1), ("made-up", ToolStatus.NOT_AVAILABLE, 0.0)]
-    metrics.record_call("Complete", "OK", "", a_call_of("one", replace(REPORT, agent=AgentReport(tool_calls=calls))))
+    call = a_call_of("one", replace(REPORT, agent=AgentReport(tool_calls=calls)))
+    metrics.calls.record("Complete", "OK", "", call, read_clock())
 
     page = MetricsPage.scrape(metrics)
 
@@ -45,7 +47,7 @@ async def test_more_callers_than_can_be_counted_apart_are_counted_together() -> 
     """However many callers and models there are, the memory is bounded, and no call is lost."""
     metrics = Metrics()
     for number in range(10_100):
-        metrics.record_call("Complete", "OK", "", a_call_of(f"caller-{number}"))
+        metrics.calls.record("Complete", "OK", "", a_call_of(f"caller-{number}"), read_clock())
 
     page = MetricsPage.scrape(metrics)
 
@@ -57,6 +59,6 @@ async def test_calls_count_at_once_for_who_reads_them() -> None:
     """A call is part of the next snapshot, although calls are counted in batches."""
     metrics = Metrics()
     for number in range(1, 131):
-        metrics.record_call("Complete", "OK", "", a_call_of("one"))
+        metrics.calls.record("Complete", "OK", "", a_call_of("one"), read_clock())
         if number in {1, 63, 64, 65, 130}:
             assert MetricsPage.scrape(metrics).find("reasoning_grpc_calls_total") == number

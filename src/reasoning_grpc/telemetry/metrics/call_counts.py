@@ -22,7 +22,6 @@ from reasoning_grpc.domain import (
     ModelCallUsage,
     RoutingMode,
     ToolStatus,
-    read_clock,
 )
 from reasoning_grpc.telemetry.metrics import families
 from reasoning_grpc.telemetry.metrics.families import OTHER
@@ -101,10 +100,10 @@ class CallCounts:
         self.find_provider: Callable[[str], str] = lambda _model: ""
         """Returns the provider of a model as the conventions name it; empty where it is not known."""
 
-    def record(self, method: str, code: str, reason: str, call: CallContext) -> None:
-        """Records a call that has ended now with this code, and this reason unless it is empty."""
+    def record(self, method: str, code: str, reason: str, call: CallContext, end_time: float) -> None:
+        """Records a call that ended at this time with this code, and this reason unless it is empty."""
         ended = self._ended
-        ended.append((method, code, reason, call, read_clock() - call.arrival_time))
+        ended.append((method, code, reason, call, end_time - call.arrival_time))
         if len(ended) >= _BATCH:
             self._count_ended()
 

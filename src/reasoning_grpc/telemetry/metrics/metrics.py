@@ -9,7 +9,6 @@ the process that merges the snapshots of several workers.
 
 from collections.abc import Callable
 
-from reasoning_grpc.domain import CallContext
 from reasoning_grpc.telemetry.metrics import families
 from reasoning_grpc.telemetry.metrics.call_counts import CallCounts
 from reasoning_grpc.telemetry.metrics.family import Family
@@ -29,10 +28,6 @@ class Metrics:
         self.calls = CallCounts()
         self._version = version
         self._sources: list[Source] = [self.calls.read, ProcessReader().read]
-
-    def record_call(self, method: str, code: str, reason: str, call: CallContext) -> None:
-        """Records a call that has ended with this code, and this reason unless it is empty."""
-        self.calls.record(method, code, reason, call)
 
     def add_source(self, source: Source) -> None:
         """Asks this source for each snapshot from now on."""
