@@ -36,8 +36,10 @@ class AttemptSpans:
             f"{genai.OPERATION} {genai.read_request_model(deployment)}",
             context.trace,
             SpanKind.CLIENT,
-            genai.build_request_attributes(call, deployment)
-            | viewer_attributes.build_request_attributes(call, deployment),
+            {
+                **genai.build_request_attributes(call, deployment),
+                **viewer_attributes.build_request_attributes(call, deployment),
+            },
         )
         trace = set_span_in_context(span, context.trace)
         return AttemptSpan(span, trace, call, captures_content=self._captures_content and span.is_recording())
@@ -51,6 +53,8 @@ class AttemptSpan:
         """The trace context of the attempt, which is sent upstream."""
         self._span = span
         self._call = call
+        self._attributes: genai.Attributes = {}
+        """What is known of the attempt since it began. The span gets it at once: each step of the SDK takes time."""
         self._answer = MessageBuilder() if captures_content else None
         self._finish_reason = ""
         self._clock = read_clock
@@ -61,12 +65,12 @@ class AttemptSpan:
         """Records one event of the attempt."""
         if isinstance(event, ModelFinished):
             self._finish_reason = event.finish_reason.value.lower()
-            self._span.set_attributes(genai.build_finish_attributes(event))
-            self._span.set_attributes(viewer_attributes.build_finish_attributes(event))
+            self._attributes |= genai.build_finish_attributes(event)
+            self._attributes |= viewer_attributes.build_finish_attributes(event)
             return
         if self._awaits_first:
             self._awaits_first = False
-            self._span.set_attribute(genai.TIME_TO_FIRST_CHUNK, self._clock() - self._started)
+            self._attributes[genai.TIME_TO_FIRST_CHUNK] = self._clock() - self._started
         if self._answer is not None:
             self._answer.record(event)
 
@@ -76,10 +80,11 @@ class AttemptSpan:
             mark_error(self._span, error, cancelled=context.infer_end_status())
             usage = error.usage if isinstance(error, UpstreamError) else meter.read()
             if usage is not None:
-                self._span.set_attributes(genai.build_usage_attributes(usage))
-                self._span.set_attributes(viewer_attributes.build_usage_attributes(usage))
+                self._attributes |= genai.build_usage_attributes(usage)
+                self._attributes |= viewer_attributes.build_usage_attributes(usage)
         if self._answer is not None:
             message = self._answer.build_message()
-            self._span.set_attributes(genai.build_content_attributes(self._call, message, self._finish_reason))
-            self._span.set_attributes(viewer_attributes.build_content_attributes(self._call, message))
+            self._attributes |= genai.build_content_attributes(self._call, message, self._finish_reason)
+            self._attributes |= viewer_attributes.build_content_attributes(self._call, message)
+        self._span.set_attributes(self._attributes)
         self._span.end()

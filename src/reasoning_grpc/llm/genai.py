@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -54,6 +55,8 @@ SAMPLING: Final[Mapping[str, str]] = {
 }
 """The attribute of each parameter. Stop sequences have one, too, but are left out: they are text of the caller's."""
 
+_NO_SAMPLING: Final = Sampling()
+
 Attributes = dict[str, AttributeValue]
 
 
@@ -76,7 +79,8 @@ def build_request_attributes(call: ModelCall, deployment: Deployment) -> Attribu
     }
 
 
-def build_address_attributes(url: str) -> Attributes:
+@lru_cache(1024)
+def build_address_attributes(url: str) -> Mapping[str, AttributeValue]:
     """Returns the host and port of a URL; empty where it has no host."""
     parts = urlsplit(url)
     if not parts.hostname:
@@ -94,15 +98,18 @@ def build_finish_attributes(finished: ModelFinished) -> Attributes:
 
 def build_usage_attributes(usage: Usage) -> Attributes:
     """Returns the tokens of a call, as far as they are known."""
-    counts = {
+    attributes: Attributes = {
         "gen_ai.usage.input_tokens": usage.input_tokens,
         "gen_ai.usage.output_tokens": usage.output_tokens,
-        "gen_ai.usage.cache_read.input_tokens": usage.cached_input_tokens,
-        "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
-        "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
+        PREFIX + "usage_source": usage.source.value,
     }
-    known: Attributes = {name: count for name, count in counts.items() if count is not None}
-    return known | {PREFIX + "usage_source": usage.source.value}
+    if usage.cached_input_tokens is not None:
+        attributes["gen_ai.usage.cache_read.input_tokens"] = usage.cached_input_tokens
+    if usage.cache_write_tokens is not None:
+        attributes["gen_ai.usage.cache_creation.input_tokens"] = usage.cache_write_tokens
+    if usage.reasoning_tokens is not None:
+        attributes["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens
+    return attributes
 
 
 def build_content_attributes(call: ModelCall, answer: Message, finish_reason: str) -> Attributes:
@@ -156,6 +163,8 @@ def _build_output_type(call: ModelCall) -> Attributes:
 def build_sampling(requested: Sampling, defaults: Sampling) -> Attributes:
     """Returns the parameters of a call, those of the request before the defaults of its model."""
     effective: Attributes = {}
+    if requested == _NO_SAMPLING and defaults == _NO_SAMPLING:
+        return effective
     for name, attribute in SAMPLING.items():
         value = getattr(requested, name)
         value = getattr(defaults, name) if value is None else value

@@ -66,12 +66,13 @@ class CallLog:
 
 def _complete_span(span: Span, facts: dict[str, Any]) -> None:
     code, reason = facts["code"], facts.get("reason") or facts["code"]
-    span.set_attributes({PREFIX + name: value for name, value in facts.items() if name not in _NOT_ON_SPANS})
+    attributes = {PREFIX + name: value for name, value in facts.items() if name not in _NOT_ON_SPANS}
     if facts.get("mode") is RoutingMode.REASONING and facts["method"] != _CLASSIFY:
-        span.set_attributes({OpenInference.SPAN_KIND: ViewerKind.AGENT, OpenInference.AGENT_NAME: facts["route"]})
+        attributes[OpenInference.SPAN_KIND], attributes[OpenInference.AGENT_NAME] = ViewerKind.AGENT, facts["route"]
     else:
-        span.set_attribute(OpenInference.SPAN_KIND, ViewerKind.CHAIN)
-    span.set_attribute(_STATUS_CODE, grpc.StatusCode[code].value[0])
+        attributes[OpenInference.SPAN_KIND] = ViewerKind.CHAIN
+    attributes[_STATUS_CODE] = grpc.StatusCode[code].value[0]
+    span.set_attributes(attributes)
     if code in _FAILURES:
         mark_failed(span, reason)
     elif code != "OK":

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import grpc
-from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
+from opentelemetry.instrumentation.grpc import aio_server_interceptor
 from opentelemetry.trace import TracerProvider
 
 Handler = Any
@@ -22,14 +22,14 @@ class ServerSpans(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, service: str, tracer_provider: TracerProvider) -> None:
-        self._is_ours: Final = filters.service_name(service)
+        self._prefix: Final = f"/{service}/"
         self._instrumentation: Final = aio_server_interceptor(tracer_provider)  # type: ignore[no-untyped-call]
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler:
         """See grpc. It calls this once for each call, so each call has a capsule of its own."""
-        if not self._is_ours(handler_call_details):
+        if not handler_call_details.method.startswith(self._prefix):
             return await continuation(handler_call_details)
         capsule = _Capsule(continuation)
         instrumented = await self._instrumentation.intercept_service(capsule.wrap, handler_call_details)

@@ -146,9 +146,9 @@ def _create_span_exporter(name: str) -> "SpanExporter":
         from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
         return ConsoleSpanExporter()
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from reasoning_grpc.telemetry.span_encoder import QuickSpanExporter
 
-    return OTLPSpanExporter()
+    return QuickSpanExporter()
 
 
 def _create_metric_exporter(name: str) -> "MetricExporter":

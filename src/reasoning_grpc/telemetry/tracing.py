@@ -95,11 +95,12 @@ def name_wire(trace: Context | None, wire: str) -> None:
     span = find_recording_span(trace)
     if span is None:
         return
-    span.set_attribute(PREFIX + "wire", wire)
+    attributes = {PREFIX + "wire": wire}
     if wire in _OPENAI_API_TYPES:
-        span.set_attribute(_OPENAI_API_TYPE, _OPENAI_API_TYPES[wire])
+        attributes[_OPENAI_API_TYPE] = _OPENAI_API_TYPES[wire]
     if wire in SYSTEMS_BY_WIRE:
-        span.set_attribute(OpenInference.LLM_SYSTEM, SYSTEMS_BY_WIRE[wire])
+        attributes[OpenInference.LLM_SYSTEM] = SYSTEMS_BY_WIRE[wire]
+    span.set_attributes(attributes)
 
 
 def mark_failed(span: Span, reason: str) -> None:
