@@ -139,7 +139,7 @@ async def test_the_classifier_uses_the_callers_key(
         config_for(
             model_entry(upstream.api_base), model_entry(judge.api_base, "judge"), callers=build_callers(alice=own)
         ),
-        classifier=ClassifierEntry(model="judge"),
+        classifier=ClassifierEntry(model="judge", timeout_seconds=60.0),
     )
     async with serving(config) as running:
         for caller in ("eve", "alice", "alice"):
@@ -157,7 +157,7 @@ async def test_a_refused_key_of_the_classifier_is_reported(upstream: FakeUpstrea
             model_entry(judge.api_base, "judge"),
             callers=build_callers(alice={"judge": ALICE}),
         ),
-        classifier=ClassifierEntry(model="judge"),
+        classifier=ClassifierEntry(model="judge", timeout_seconds=60.0),
     )
     async with serving(config) as running:
         answer = await running.client(token="alice").complete(a_wire_request(**AUTO))

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, Final
@@ -15,6 +13,7 @@ from reasoning_grpc.client import CallFailed
 from reasoning_grpc.embedded import EmbeddedUpstream
 from reasoning_grpc.embedded.naming import BUNDLED_NAME
 from reasoning_grpc.v1 import completion_pb2, messages_pb2, models_pb2, usage_pb2
+from tests.support.embedded_death import kill_and_notice
 from tests.support.factories import a_wire_request
 from tests.support.serving import RunningServer, config_for, serving
 
@@ -150,9 +149,8 @@ async def test_a_cancelled_stream_frees_its_slot(embedded_server: RunningServer)
 async def test_calls_during_a_restart_have_a_retry_delay() -> None:
     """Calls during a restart that are not retried are UNAVAILABLE with RetryInfo, and the list shows it."""
     async with serving(config_for(max_retries=0)) as running:
-        embedded = kill_embedded_model(running)
-        while embedded.endpoint is not None:  # noqa: ASYNC110 - it has no event for its end
-            await asyncio.sleep(0.01)
+        embedded = get_embedded_model(running)
+        await kill_and_notice(embedded)
         with pytest.raises(CallFailed) as failed:
             await running.client().complete(A_SHORT_REQUEST)
         listed = await running.client().list_models()
@@ -175,7 +173,8 @@ async def test_calls_wait_for_a_restart() -> None:
         while not (await anext(events)).HasField("content_delta"):
             pass
         waiting = asyncio.create_task(client.complete(A_SHORT_REQUEST))  # the only slot is taken
-        embedded = kill_embedded_model(running)
+        embedded = get_embedded_model(running)
+        await kill_and_notice(embedded)
         with pytest.raises(CallFailed) as cut:
             await read_to_end(events)
         answers = [await waiting, await client.complete(A_SHORT_REQUEST)]
@@ -192,10 +191,8 @@ async def read_to_end(events: AsyncIterator[Any]) -> None:
         pass
 
 
-def kill_embedded_model(running: RunningServer) -> EmbeddedUpstream:
-    """Kills the process of the embedded model, and returns the object that watches it."""
+def get_embedded_model(running: RunningServer) -> EmbeddedUpstream:
+    """Returns the embedded model of a server that runs one."""
     embedded = running.server.embedded
     assert embedded is not None
-    assert embedded.process_id is not None
-    os.kill(embedded.process_id, signal.SIGKILL)
     return embedded

@@ -26,6 +26,7 @@ from reasoning_grpc.embedded.process import (
     EmbeddedEndpoint,
     EmbeddedModel,
 )
+from tests.support.embedded_death import kill_and_notice
 
 SOURCES = Path(embedded.__file__).parents[2]
 
@@ -77,8 +78,7 @@ async def test_it_is_restarted_after_a_crash() -> None:
     async with running_model() as model:
         before = get_endpoint(model)
         first_process = get_process_id(model)
-        os.kill(first_process, signal.SIGKILL)
-        await wait_until_it_stops(model)
+        await kill_and_notice(model)
 
         await model.wait_ready()
 
@@ -94,8 +94,7 @@ async def test_it_moves_when_its_port_was_taken() -> None:
     """When another program has taken the port of a dead child, the next child uses another port."""
     async with running_model() as model:
         before = get_endpoint(model)
-        os.kill(get_process_id(model), signal.SIGKILL)
-        await wait_until_it_stops(model)
+        await kill_and_notice(model)
         with socket.create_server(("127.0.0.1", get_port(before))):
             await model.wait_ready()
 
@@ -260,12 +259,6 @@ def get_port(endpoint: EmbeddedEndpoint) -> int:
     port = urlsplit(endpoint.api_base).port
     assert port is not None
     return port
-
-
-async def wait_until_it_stops(model: EmbeddedModel) -> None:
-    async with asyncio.timeout(120):
-        while model.endpoint is not None:  # noqa: ASYNC110 -- no event says that the child ended
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -34,7 +34,10 @@ async def test_the_schema_of_the_decision(upstream: FakeUpstream, judge: FakeUps
     judge.reply(json.dumps({"route": "reasoning"}))
     capabilities = frozenset({Capability.JSON_SCHEMA, Capability.REASONING})
     judges = model_entry(judge.api_base, "judge", litellm_model=model, capabilities=capabilities)
-    config = replace(config_for(model_entry(upstream.api_base), judges), classifier=ClassifierEntry(model="judge"))
+    config = replace(
+        config_for(model_entry(upstream.api_base), judges),
+        classifier=ClassifierEntry(model="judge", timeout_seconds=60.0),
+    )
 
     async with serving(config) as running:
         decision = await running.client().classify(a_wire_request(routing=AUTO))

@@ -25,7 +25,10 @@ async def test_a_model_with_the_responses_api_alone_can_classify(upstream: FakeU
     """A classifier without Chat Completions gets the schema of the routes, and its tokens are reported."""
     judge.reply(write_choice("reasoning"), reasoning=("Hm.",))
     judging = provider_entry(judge, "openai", "judge", litellm_model=PRO, base_model=PRO)
-    config = replace(config_for(model_entry(upstream.api_base), judging), classifier=ClassifierEntry(model="judge"))
+    config = replace(
+        config_for(model_entry(upstream.api_base), judging),
+        classifier=ClassifierEntry(model="judge", timeout_seconds=60.0),
+    )
 
     async with serving(config) as running:
         decision = await classify(running, **AUTO)

@@ -258,7 +258,9 @@ async def test_the_classifiers_call_counts(upstream: FakeUpstream, judge: FakeUp
     config = limited_config(upstream, limited_caller(tokens_per_minute=2000))
     judges = model_entry(judge.api_base, "judge", capabilities=frozenset({Capability.JSON_SCHEMA}), prices=PRICES)
     config = replace(
-        config, models={**config.models, "judge": judges}, classifier=ClassifierEntry(model="judge", cache_entries=0)
+        config,
+        models={**config.models, "judge": judges},
+        classifier=ClassifierEntry(model="judge", timeout_seconds=60.0, cache_entries=0),
     )
     async with serving(config) as running:
         first = await expect_failure(complete(running, **AUTO))

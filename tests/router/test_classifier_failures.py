@@ -105,7 +105,7 @@ async def test_an_unreachable_classifier_falls_back(upstream: FakeUpstream) -> N
     with refusing_api_base() as api_base:
         down = model_entry(api_base, "judge")
         config = config_for(model_entry(upstream.api_base), down)
-        async with serving(replace(config, classifier=ClassifierEntry(model="judge"))) as running:
+        async with serving(replace(config, classifier=ClassifierEntry(model="judge", timeout_seconds=60.0))) as running:
             events = await collect_events(running, **AUTO)
 
     decision = events[0].started.route_decision

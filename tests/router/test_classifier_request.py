@@ -63,7 +63,7 @@ async def test_a_model_without_schemas_gets_the_schema_in_the_prompt(
     judge.reply(write_choice("passthrough"))
 
     config = config_for(model_entry(upstream.api_base), entry)
-    async with serving(replace(config, classifier=ClassifierEntry(model="judge"))) as running:
+    async with serving(replace(config, classifier=ClassifierEntry(model="judge", timeout_seconds=60.0))) as running:
         decision = await classify(running, **AUTO)
 
     prompt, _ = read_prompt(judge.requests[0])
@@ -81,7 +81,7 @@ async def test_a_translated_provider_can_classify(upstream: FakeUpstream, judge:
     judge.reply(write_choice("reasoning"))
 
     config = config_for(model_entry(upstream.api_base), entry)
-    async with serving(replace(config, classifier=ClassifierEntry(model="judge"))) as running:
+    async with serving(replace(config, classifier=ClassifierEntry(model="judge", timeout_seconds=60.0))) as running:
         decision = await classify(running, **AUTO)
 
     assert (decision.route, decision.mode, decision.source) == ("reasoning", REASONING, CLASSIFIER)
@@ -97,7 +97,7 @@ async def test_a_configured_prompt_is_used(upstream: FakeUpstream, judge: FakeUp
     file.write_text('Sort, {"as": "you like"}:\n{routes}\nThank you: \u00e9.', "utf-8")
     judge.reply(write_choice("passthrough"))
 
-    entry = ClassifierEntry(model="judge", prompt_file=file)
+    entry = ClassifierEntry(model="judge", timeout_seconds=60.0, prompt_file=file)
     async with serving(judging_config(upstream, judge, classifier=entry)) as running:
         await classify(running, **AUTO)
 
@@ -117,7 +117,7 @@ async def test_the_window_is_bounded(upstream: FakeUpstream, judge: FakeUpstream
         )
     ]
 
-    entry = ClassifierEntry(model="judge", window_messages=2, window_characters=200)
+    entry = ClassifierEntry(model="judge", timeout_seconds=60.0, window_messages=2, window_characters=200)
     async with serving(judging_config(upstream, judge, classifier=entry)) as running:
         await classify(running, messages=messages, **AUTO)
         await classify(running, text="x" * 300_000, **AUTO)

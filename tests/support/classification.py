@@ -34,7 +34,7 @@ CALLERS: Final = {
         "nothing": frozenset({"orchestration"}),
     }.items()
 }
-NO_CACHE: Final = ClassifierEntry(model="judge", cache_entries=0)
+NO_CACHE: Final = ClassifierEntry(model="judge", timeout_seconds=60.0, cache_entries=0)
 
 
 def write_choice(route: str) -> str:

@@ -93,7 +93,9 @@ def judging_config(upstream: FakeUpstream, judge: FakeUpstream, **changes: Any) 
     priced: dict[str, Any] = {"prices": Prices(input=1_000_000_000, output=2_000_000_000)}
     answers = model_entry(upstream.api_base, **priced)
     judges = model_entry(judge.api_base, "judge", capabilities=frozenset({Capability.JSON_SCHEMA}), **priced)
-    return replace(config_for(answers, judges), **{"classifier": ClassifierEntry(model="judge"), **changes})
+    return replace(
+        config_for(answers, judges), **{"classifier": ClassifierEntry(model="judge", timeout_seconds=60.0), **changes}
+    )
 
 
 def config_for(
