@@ -13,6 +13,7 @@ from reasoning_grpc.config import McpServerEntry, UpstreamProxyEntry
 from reasoning_grpc.domain import ANONYMOUS, McpServerState, Secret, ToolCall, ToolState, ToolStatus
 from reasoning_grpc.tools import Toolbox
 from reasoning_grpc.tools.mcp_server import McpServer
+from tests.support.deadlines import try_deadlines
 from tests.support.factories import a_context
 from tests.support.forward_proxy import ForwardProxy
 from tests.support.mcp_server import Reports, serve_http
@@ -148,9 +149,18 @@ async def test_the_log_names_the_required_servers_for_which_readiness_waits(
 @pytest.mark.process
 async def test_a_silent_server_is_abandoned(reports: Reports) -> None:
     """A server that does not answer in time is down, and its process is ended."""
-    async with open_toolbox(reports, stdio_entry(reports, "--silent", connect_timeout_seconds=2.0)) as toolbox:
-        process_id = int(await reports.wait_for("pid"))
-        problem = toolbox.box.list_servers()[0].problem
+
+    async def connect(seconds: float) -> tuple[int, str] | None:
+        process_id = asyncio.ensure_future(reports.wait_for("pid"))
+        entry = stdio_entry(reports, "--silent", connect_timeout_seconds=seconds)
+        async with open_toolbox(reports, entry) as toolbox:
+            problem = toolbox.box.list_servers()[0].problem
+        if process_id.done():
+            return int(process_id.result()), problem
+        process_id.cancel()
+        return None
+
+    process_id, problem = await try_deadlines(connect, least_seconds=2.0)
 
     assert problem == "it does not answer in time"
     with pytest.raises(ProcessLookupError):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from reasoning_grpc.domain import McpServerState, ToolStatus
+from reasoning_grpc.domain import McpServerInfo, McpServerState, ToolStatus
+from tests.support.deadlines import try_deadlines
 from tests.support.mcp_balancer import balance
 from tests.support.mcp_server import Reports, serve_http
 from tests.support.mcp_toolbox import OLD, http_entry, open_toolbox, stdio_entry, wait_until
@@ -173,8 +174,13 @@ async def test_a_server_that_ends_at_an_unknown_message_is_started_again(reports
 async def test_a_server_that_ignores_an_unknown_message_is_started_again(reports: Reports) -> None:
     """An older server that does not answer an unknown message is connected, also where the time for it is short."""
     entry = scripted_entry(server_discover=[])
-    async with open_toolbox(reports, replace(entry, connect_timeout_seconds=2.0)) as toolbox:
-        (info,) = toolbox.box.list_servers()
+
+    async def connect(seconds: float) -> McpServerInfo | None:
+        async with open_toolbox(reports, replace(entry, connect_timeout_seconds=seconds)) as toolbox:
+            (info,) = toolbox.box.list_servers()
+        return info if info.state is McpServerState.CONNECTED else None
+
+    info = await try_deadlines(connect, least_seconds=2.0)
 
     assert (info.state, info.protocol) == (McpServerState.CONNECTED, "2025-06-18")
 
