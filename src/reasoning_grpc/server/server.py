@@ -16,6 +16,7 @@ from reasoning_grpc.engine import Engine
 from reasoning_grpc.rpc import CallTracker, ReasoningService
 from reasoning_grpc.server.config_check import find_config_problems, find_unknown_providers
 from reasoning_grpc.server.health import HealthService
+from reasoning_grpc.server.heap import share_one_heap
 from reasoning_grpc.server.interpreter import collecting_no_garbage, tune_interpreter
 from reasoning_grpc.server.listener import (
     SERVICE,
@@ -66,6 +67,7 @@ class Server:
         """
         if problems := find_config_problems(config):
             raise ConfigError(problems)
+        share_one_heap()
         self._telemetry = telemetry or Telemetry()
         self._tracker = CallTracker()
         self._succession = Succession(config, self._tracker, self._telemetry, attached=attached)
