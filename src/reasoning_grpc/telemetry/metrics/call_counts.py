@@ -47,17 +47,17 @@ _Key = tuple[str, str, str, str, str, str, str, str]
 
 
 class _Cell:
-    """The counts of all calls with one key."""
+    """The counts of all calls with one key. What such calls do not have is None: most cells are of failures."""
 
     __slots__ = ("costs", "duration", "first_token", "gaps", "overhead", "queue", "time_per_token", "unpriced")
 
     def __init__(self) -> None:
         self.duration = create_buckets(families.CALL_DURATION)
-        self.queue = create_buckets(families.QUEUE_DURATION)
-        self.overhead = create_buckets(families.OVERHEAD)
-        self.first_token = create_buckets(families.FIRST_TOKEN)
-        self.time_per_token = create_buckets(families.TIME_PER_TOKEN)
-        self.gaps = create_buckets(families.DELTA_GAP)
+        self.queue: Buckets | None = None
+        self.overhead: Buckets | None = None
+        self.first_token: Buckets | None = None
+        self.time_per_token: Buckets | None = None
+        self.gaps: Buckets | None = None
         self.costs: dict[str, int] = {}
         """Nano-dollars by model."""
         self.unpriced: dict[str, int] = {}
@@ -127,18 +127,24 @@ class CallCounts:
         buckets[bisect_left(_DURATION_BOUNDS, seconds)] += 1
         buckets[-1] += seconds
         if call.queue_seconds:
+            if cell.queue is None:
+                cell.queue = create_buckets(families.QUEUE_DURATION)
             _add(cell.queue, families.QUEUE_DURATION.bounds, call.queue_seconds)
         if decision is None and not report.model_usages:
             return
         timings = report.timings
         if timings is not None:
-            seconds, buckets = timings.overhead_seconds, cell.overhead
-            buckets[bisect_left(_OVERHEAD_BOUNDS, seconds)] += 1
-            buckets[-1] += seconds
+            seconds, overhead = timings.overhead_seconds, cell.overhead
+            if overhead is None:
+                overhead = cell.overhead = create_buckets(families.OVERHEAD)
+            overhead[bisect_left(_OVERHEAD_BOUNDS, seconds)] += 1
+            overhead[-1] += seconds
             if timings.first_token_seconds is not None:
-                seconds, buckets = timings.first_token_seconds, cell.first_token
-                buckets[bisect_left(_FIRST_TOKEN_BOUNDS, seconds)] += 1
-                buckets[-1] += seconds
+                seconds, first_token = timings.first_token_seconds, cell.first_token
+                if first_token is None:
+                    first_token = cell.first_token = create_buckets(families.FIRST_TOKEN)
+                first_token[bisect_left(_FIRST_TOKEN_BOUNDS, seconds)] += 1
+                first_token[-1] += seconds
             if report.pace is not None:
                 _add_pace(cell, report)
         for used in report.model_usages:
@@ -249,7 +255,7 @@ class CallCounts:
         if reason in _REFUSALS:
             builder.add(families.CALLS_REFUSED, calls, reason)
         builder.add_buckets(families.CALL_DURATION, [cell.duration], method, code)
-        builder.add_buckets(families.QUEUE_DURATION, [cell.queue])
+        builder.add_buckets(families.QUEUE_DURATION, [cell.queue or create_buckets(families.QUEUE_DURATION)])
         if not source:
             return
         if mode != RoutingMode.AUTO:
@@ -261,7 +267,7 @@ class CallCounts:
             (families.TIME_PER_TOKEN, cell.time_per_token, (provider, model)),
             (families.DELTA_GAP, cell.gaps, (model,)),
         ):
-            if any(buckets):
+            if buckets is not None and any(buckets):
                 builder.add_buckets(family, [buckets], *labels)
         for costing_model, nano_usd in list(cell.costs.items()):
             builder.add(families.COST, nano_usd / _NANO, costing_model, caller)
@@ -288,10 +294,14 @@ def _add_pace(cell: _Cell, report: CallReport) -> None:
     """Records how the parts of an answer followed each other."""
     pace = report.pace
     assert pace is not None
+    if cell.gaps is None:
+        cell.gaps = create_buckets(families.DELTA_GAP)
     gaps = cell.gaps
     for index, count in enumerate(pace.gap_counts):
         if count:
             gaps[index] += count
     gaps[-1] += pace.gap_seconds
     if pace.seconds_per_token is not None:
+        if cell.time_per_token is None:
+            cell.time_per_token = create_buckets(families.TIME_PER_TOKEN)
         _add(cell.time_per_token, families.TIME_PER_TOKEN.bounds, pace.seconds_per_token)
