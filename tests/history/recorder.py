@@ -49,7 +49,7 @@ async def make_call(channel: grpc.aio.Channel, seed: int, plan: CallPlan) -> Cal
         else:
             record.response = await call
     except grpc.aio.AioRpcError as error:
-        if _is_from_server(error):
+        if is_from_server(error):
             record.failure = CallFailed(error)
     except asyncio.CancelledError:
         if not call.cancelled():
@@ -73,16 +73,18 @@ def _start_call(channel: grpc.aio.Channel, request: completion_pb2.CompleteReque
     return stub.Complete(request, **options)
 
 
-def _is_from_server(error: grpc.aio.AioRpcError) -> bool:
+def is_from_server(error: grpc.aio.AioRpcError) -> bool:
     """Whether the status is the server's own.
 
-    When a deadline passes while a failure arrives, grpc gives its own DEADLINE_EXCEEDED with the trailers of the
-    server, which name another code, and loses the events before them.
+    When a deadline passes while a failure arrives, grpc gives a DEADLINE_EXCEEDED of its own with the trailers of the
+    server, which name another status, and loses the events before them. The server's status may have the same code, but
+    it has another text.
     """
     details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
     if details is None or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
         return details is not None
-    return bool(Status.FromString(bytes(details)).code == error.code().value[0])
+    status = Status.FromString(bytes(details))
+    return (status.code, status.message) == (error.code().value[0], error.details())
 
 
 async def _read_events(call: Any, record: CallRecord) -> None:
