@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.domain import Prices
 from tests.support.agent import (
+    Events,
     agent_config,
     build_usage,
     collect_events,
@@ -26,6 +27,7 @@ from tests.support.agent import (
     select_payloads,
     write_plan,
 )
+from tests.support.deadlines import try_deadlines
 from tests.support.serving import model_entry, serving
 from tests.support.upstream import FakeUpstream
 
@@ -173,13 +175,19 @@ async def test_a_budget_of_no_tool_calls_hides_the_tools(upstream: FakeUpstream)
 
 async def test_a_step_has_a_time_limit(upstream: FakeUpstream) -> None:
     """A step that exceeds its time limit is stopped, its model call has failed, and the answer comes."""
-    upstream.reply(write_plan(plan_call("note", text="a")))
-    upstream.hang_after(3)
-    upstream.reply("The answer.")
-    timeout = Duration(nanos=500_000_000)
 
-    async with serving(agent_config(upstream)) as running:
-        events = await collect_events(running, reasoning_request(agent={"step_timeout": timeout}))
+    async def stop_second_step(seconds: float) -> Events | None:
+        upstream.forget()
+        upstream.reply(write_plan(plan_call("note", text="a")))
+        upstream.hang_after(3)
+        upstream.reply("The answer.")
+        timeout = Duration()
+        timeout.FromMilliseconds(round(seconds * 1000))
+        async with serving(agent_config(upstream)) as running:
+            events = await collect_events(running, reasoning_request(agent={"step_timeout": timeout}))
+        return events if len(upstream.requests) == 3 else None
+
+    events = await try_deadlines(stop_second_step, least_seconds=0.1)
 
     (failed,) = select_payloads(events, "model_call_failed")
     assert (name_end(find_finish(events)), list_outcomes(events)) == ("STEP_TIMEOUT", ["DONE", "STOPPED"])
