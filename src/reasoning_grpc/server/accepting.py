@@ -13,7 +13,7 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 from reasoning_grpc.server.batches import free_every_batch
 from reasoning_grpc.server.wakeups import drain_wakeups
 
-_CALLS_AT_ONCE: Final = 64
+_CALLS_AT_ONCE: Final = 128
 """The calls of a method for which gRPC's core is asked at once. Half of them can be accepted in a turn of the loop."""
 _SIGNATURES: Final = {
     "_handle_rpc": ("method_name", "method_resolver", "interceptors", "rpc_state", "loop", "concurrency_exceeded"),

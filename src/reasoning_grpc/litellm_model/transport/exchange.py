@@ -23,7 +23,7 @@ READ_ERRORS: Final = (aiohttp.ClientError, ConnectionError)
 """The errors that a read raises when the connection breaks."""
 _ERROR_BODY_BYTES: Final = 64 * 1024
 _ERROR_BODY_SECONDS: Final = 5.0
-_UNPAUSED_READS: Final = 4
+_UNPAUSED_READS: Final = 2
 """The first reads of an answer, which no pause delays: a short answer has no more, and the first token is the one that
 is waited for."""
 
