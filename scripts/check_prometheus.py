@@ -4,36 +4,27 @@ Where Prometheus is not installed, it reports that this is left out; with `--all
 have it as the package `prometheus`. Further arguments go to pytest.
 """
 
-import argparse
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+from scripts.optional_check import ROOT, build_test_step, leave_out, read_arguments, run_steps
+
 _FOLDER: Final = ROOT / "deploy" / "prometheus"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the checks; returns 1 when `--all` is given and they are left out."""
-    parser = argparse.ArgumentParser(description="Check the alerts and the dashboard.", allow_abbrev=False)
-    parser.add_argument("--all", action="store_true", help="fail where Prometheus is not installed")
-    options, others = parser.parse_known_args(arguments)
+    options, others = read_arguments(arguments, "Check the alerts and the dashboard.", "Prometheus is not installed")
     missing = [program for program in ("prometheus", "promtool") if shutil.which(program) is None]
     if missing:
-        print(f"left out: the alerts and the dashboard, because there is no {' and no '.join(missing)}", flush=True)
-        return int(options.all)
-    steps = (
+        return leave_out("the alerts and the dashboard", f"there is no {' and no '.join(missing)}", options)
+    return run_steps(
         ["promtool", "check", "config", str(_FOLDER / "prometheus.yaml")],
         ["promtool", "test", "rules", str(_FOLDER / "alerts_test.yaml")],
-        [sys.executable, "-m", "pytest", "-m", "prometheus", "tests/prometheus", *others],
+        build_test_step("prometheus", "tests/prometheus", others),
     )
-    for step in steps:
-        if code := subprocess.run(step, cwd=ROOT, check=False).returncode:
-            return code
-    return 0
 
 
 if __name__ == "__main__":
