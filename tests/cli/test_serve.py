@@ -3,18 +3,21 @@
 import asyncio
 import json
 import re
-from asyncio.subprocess import DEVNULL, PIPE
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from pathlib import Path
 
 import pytest
 
 from reasoning_grpc.config import hash_token
 from tests.support.commands import PATIENCE_SECONDS, Finished, run, running_process
+from tests.support.factories import a_wire_request
 from tests.support.server_process import (
     KEY,
     TOKEN,
     ServerFolder,
     ServerProcess,
+    wait_for_end,
 )
 from tests.support.upstream import UPSTREAM_SECRET
 
@@ -134,3 +137,36 @@ async def test_the_announcement_has_the_format_of_the_log(server_folder: ServerF
             line = await process.stdout.readline()
 
     assert re.fullmatch(rb"serving on 127\.0\.0\.1:\d+\n", line)
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+async def test_a_log_on_standard_output_says_the_address_once(server_folder: ServerFolder, log_format: str) -> None:
+    """In a terminal, and wherever else both outputs go to one place, only the log says that the server serves."""
+    arguments = ("serve", "--config", server_folder.config, "--listen", "127.0.0.1:0", "--log-format", log_format)
+    async with running_process(
+        *arguments, variables={"FAKE_KEY": KEY}, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
+    ) as process:
+        assert process.stdout is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            lines = [await process.stdout.readline()]
+            while b"serving" not in lines[-1]:
+                lines.append(await process.stdout.readline())
+            process.send_signal(signal.SIGTERM)
+            lines += (await process.stdout.read()).splitlines()
+
+    assert len([line for line in lines if b"serving" in line]) == 1
+
+
+async def test_json_lines_are_written_in_one_way(server_folder: ServerFolder) -> None:
+    """Whatever writes a line, its values have no spaces between them, so that a search for one finds all."""
+    async with server_folder.serving() as server:
+        async with server.client() as client:
+            await client.complete(a_wire_request())
+        server.process.send_signal(signal.SIGTERM)
+        assert await wait_for_end(server.process) == 0
+
+    lines = server.log.read_text().splitlines()
+    assert {"starting", "serving", "call", "signal", "stopped", "exit"} <= {
+        json.loads(line)["message"] for line in lines
+    }
+    assert lines == [json.dumps(json.loads(line), separators=(",", ":")) for line in lines]

@@ -17,7 +17,7 @@ _MCP_LOGGERS: Final = ("mcp", "client", "httpx2", "httpcore2")
 _WORD: Final = re.compile(r"[^\s\"'=\x00-\x1f\x7f-\x9f]+")
 _CONTROLS: Final = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 """The characters that JSON leaves as they are, and that a terminal obeys."""
-_ENCODER: Final = json.JSONEncoder(default=str)
+_ENCODER: Final = json.JSONEncoder(default=str, separators=(",", ":"))
 _FAST_ENCODER: Final = msgspec.json.Encoder()
 _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from reasoning_grpc.cli.config_report import build_summary, format_summary
 from reasoning_grpc.cli.logs import is_json, name_worker_in_logs, set_up_logging
@@ -186,9 +186,21 @@ def _log_exit(code: int) -> None:
 
 
 def _announce(log_format: LogFormat, address: str) -> None:
-    """Prints the address to standard output, in the format of the log, which may go to the same place."""
-    as_json = json.dumps({"message": "serving", "address": address})
+    """Prints the address to standard output, for a program that has started the server.
+
+    Where the log goes to the same place, such as a terminal, it has the address already, so nothing is printed.
+    """
+    if logger.isEnabledFor(logging.INFO) and _is_same_file(sys.stdout, sys.stderr):
+        return
+    as_json = json.dumps({"message": "serving", "address": address}, separators=(",", ":"))
     print(as_json if is_json(log_format) else f"serving on {address}", flush=True)
+
+
+def _is_same_file(one: TextIO, another: TextIO) -> bool:
+    try:
+        return os.path.sameopenfile(one.fileno(), another.fileno())
+    except (OSError, ValueError):  # one of them is closed, or is no file
+        return False
 
 
 async def check_config(
