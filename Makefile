@@ -181,6 +181,10 @@ bench-kill: $(READY) ## Kill the embedded model and a LiteLLM proxy under load; 
 bench-overload: $(READY) ## Offer up to five times what the server can serve; takes some minutes
 	$(BIN)/python -m bench.overload $(ARGS)
 
+.PHONY: bench-callers
+bench-callers: $(READY) ## Limit callers, reload, rotate a token and replace a certificate under load; takes a minute
+	$(BIN)/python -m bench.callers $(ARGS)
+
 .PHONY: profile
 profile: $(READY) ## Draw where a server under load spends its time, as flame graphs; needs a C compiler and a package index
 	$(BIN)/python -m bench.flame_graph $(ARGS)

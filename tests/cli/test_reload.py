@@ -18,6 +18,7 @@ from reasoning_grpc.client import CallFailed, ReasoningClient
 from reasoning_grpc.config import hash_token
 from tests.support.commands import PATIENCE_SECONDS, PROGRAM, Finished, read_announced_address, run
 from tests.support.factories import a_wire_request
+from tests.support.limits import read_limits_of
 from tests.support.server_process import KEY, ServerFolder, ServerProcess, list_stops, wait_for_end
 from tests.support.upstream import FakeUpstream
 
@@ -40,9 +41,9 @@ class Reloadable:
         """The file with the number of the process."""
         return self.folder / "server.pid"
 
-    def write(self, upstream: FakeUpstream, *tokens: str, more: str = "") -> None:
-        """Writes a configuration with a caller for each token."""
-        write_config(self.folder, upstream, *tokens, more=more)
+    def write(self, upstream: FakeUpstream, *tokens: str, more: str = "", limits: str = "") -> None:
+        """Writes a configuration with a caller for each token, each with these limits."""
+        write_config(self.folder, upstream, *tokens, more=more, limits=limits)
 
     async def reload(self) -> Finished:
         """Runs the command `reload`."""
@@ -57,9 +58,11 @@ class Reloadable:
         return [line for line in self.server.lines() if line["message"] == message][-1]
 
 
-def write_config(folder: Path, upstream: FakeUpstream, *tokens: str, more: str = "") -> None:
+def write_config(folder: Path, upstream: FakeUpstream, *tokens: str, more: str = "", limits: str = "") -> None:
     """Writes the configuration of a server whose model is the fake upstream."""
-    callers = "".join(f'[callers.c{row}]\ntoken_hash = "{hash_token(token)}"\n' for row, token in enumerate(tokens))
+    callers = "".join(
+        f'[callers.c{row}]\ntoken_hash = "{hash_token(token)}"\n{limits}\n' for row, token in enumerate(tokens)
+    )
     (folder / "reasoning.toml").write_text(f"""
         default_model = "fake"
         pid_file = "{folder / "server.pid"}"
@@ -126,6 +129,39 @@ async def test_no_call_fails_while_a_token_is_rotated(upstream: FakeUpstream, tm
     assert set(outcomes) == {"OK"}
     assert revoked == "CREDENTIALS_INVALID"
     assert [line["reloads"] for line in running.server.lines() if line["message"] == "reloaded"] == [1, 2]
+
+
+async def test_no_call_fails_while_limits_change(upstream: FakeUpstream, tmp_path: Path) -> None:
+    """Under load each reload changes a caller's limit: every call is answered, and its trailers name the new limit.
+
+    The last limit is of one request, so that the second one is refused.
+    """
+    async with reloadable(tmp_path, upstream, FIRST_TOKEN) as running:
+        stop, tokens = asyncio.Event(), {"current": FIRST_TOKEN}
+        load = [asyncio.create_task(call_until(running.server.address, tokens, stop)) for _ in range(CLIENTS)]
+        named = []
+        for limit in (1_000_000, 2_000_000):
+            running.write(upstream, FIRST_TOKEN, limits=f"requests_per_minute = {limit}")
+            assert (await running.reload()).code == 0
+            named.append(await read_limit(running.server.address))
+            await upstream.request(len(upstream.requests) + 5 * CLIENTS)
+        stop.set()
+        outcomes = sum(await asyncio.gather(*load), Counter[str]())
+        running.write(upstream, FIRST_TOKEN, limits="requests_per_minute = 1")
+        assert (await running.reload()).code == 0
+        async with ReasoningClient(running.server.address, token=FIRST_TOKEN) as client:
+            last = [await call(client) for _ in range(2)]
+
+    assert set(outcomes) == {"OK"}
+    assert named == [1_000_000, 2_000_000]
+    assert last == ["OK", "CALLER_LIMIT"]
+
+
+async def read_limit(address: str) -> float:
+    """Makes a call, and returns the requests a minute that its trailers name."""
+    async with ReasoningClient(address, token=FIRST_TOKEN) as client:
+        made = client.stub.Complete(a_wire_request(), metadata=client.metadata)
+        return (await read_limits_of(made))["limit-requests"]
 
 
 async def test_a_bad_file_changes_nothing_and_is_explained(upstream: FakeUpstream, tmp_path: Path) -> None:
