@@ -39,7 +39,7 @@ from reasoning_grpc.domain.events import (
     ToolStarted,
 )
 from reasoning_grpc.engine.account import Account
-from reasoning_grpc.llm import find_billed_usage
+from reasoning_grpc.llm import find_failed_usage, find_interrupted_usage
 from reasoning_grpc.telemetry import DELTA_GAP_BOUNDS
 
 
@@ -254,7 +254,10 @@ class Ledger:
     def _record_switched(self, event: AttemptSwitched, elapsed: float) -> None:
         self._reached = self._reached or event.is_upstream_reached
         if (attempt := self._open) is not None:
-            self._record_failed(attempt, event.usage, event.is_upstream_reached and not event.http_status)
+            # No other attempt follows one of which something was sent.
+            self._record_billed(
+                attempt, find_failed_usage(attempt.event, event, attempt.output_bytes, has_output=False)
+            )
             self._upstream_seconds += self._close_attempt(attempt, elapsed, event.failure, event.http_status)
         self._upstream_seconds += event.delay_seconds
         self._delay_seconds = event.delay_seconds
@@ -279,8 +282,8 @@ class Ledger:
             self._open = None
             self._upstream_seconds -= ahead
             return
-        may_bill = attempt.has_output or (event.is_upstream_reached and not event.http_status)
-        self._record_failed(attempt, event.usage, may_bill)
+        used = find_failed_usage(attempt.event, event, attempt.output_bytes, has_output=attempt.has_output)
+        self._record_billed(attempt, used)
         self._upstream_seconds += self._close_attempt(attempt, elapsed, event.failure, event.http_status)
 
     def _record_tool_started(self, _event: ToolStarted, elapsed: float) -> None:
@@ -342,22 +345,13 @@ class Ledger:
 
     def _close_interrupted(self, attempt: _OpenAttempt, failure: ReasoningError | None, elapsed: float) -> None:
         """Ends an attempt that failed or was cut, with the upstream's token counts or an estimate."""
-        upstream = failure if isinstance(failure, UpstreamError) else None
-        may_bill = attempt.has_output or (
-            upstream.is_upstream_reached and not upstream.http_status if upstream else attempt.event.meter.was_sent()
-        )
-        self._record_failed(attempt, upstream.usage if upstream else None, may_bill)
-        reason = failure.reason if failure else "CANCELLED"
-        self._close_attempt(attempt, elapsed, reason, upstream.http_status if upstream else 0)
+        used = find_interrupted_usage(attempt.event, failure, attempt.output_bytes, has_output=attempt.has_output)
+        self._record_billed(attempt, used)
+        http_status = failure.http_status if isinstance(failure, UpstreamError) else 0
+        self._close_attempt(attempt, elapsed, failure.reason if failure else "CANCELLED", http_status)
 
-    def _record_failed(self, attempt: _OpenAttempt, usage: Usage | None, may_bill: bool) -> None:
-        """Records what a failed attempt used: the known usage, or an estimate where the upstream may bill it.
-
-        Without a usage from the attempt's error, it is what the provider has counted so far.
-
-        Without an HTTP status of failure the upstream may have begun to work on the prompt, and to bill it.
-        """
-        usage = find_billed_usage(attempt.event, usage, attempt.output_bytes, may_bill=may_bill)
+    def _record_billed(self, attempt: _OpenAttempt, usage: Usage | None) -> None:
+        """Records what a failed attempt used, if anything."""
         if usage is not None:
             event = attempt.event
             self.account.record(ModelCallUsage(attempt.call, event.purpose, event.model, usage), event.prices)

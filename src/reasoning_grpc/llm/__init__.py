@@ -25,7 +25,7 @@ structured/         answers that follow a JSON schema
 """
 
 from reasoning_grpc.llm.attempt_spans import AttemptSpans
-from reasoning_grpc.llm.billed_usage import find_billed_usage
+from reasoning_grpc.llm.billed_usage import find_failed_usage, find_interrupted_usage
 from reasoning_grpc.llm.breaker import BreakerPolicy, BreakerState
 from reasoning_grpc.llm.call_in_progress import CallInProgress
 from reasoning_grpc.llm.context_window import ContextWindows
@@ -62,6 +62,7 @@ __all__ = [
     "build_address_attributes",
     "estimate_prompt_tokens",
     "estimate_text_tokens_cautiously",
-    "find_billed_usage",
+    "find_failed_usage",
+    "find_interrupted_usage",
     "sum_prompt_tokens",
 ]

@@ -6,6 +6,7 @@ from reasoning_grpc.domain.events import (
     AttemptSwitched,
     ContentDelta,
     Event,
+    ModelCallFailed,
     ModelCallFinished,
     ModelCallStarted,
     ReasoningDelta,
@@ -13,14 +14,38 @@ from reasoning_grpc.domain.events import (
 )
 
 
-def find_billed_usage(
+def find_failed_usage(
+    attempt: ModelCallStarted,
+    failure: AttemptSwitched | ModelCallFailed | UpstreamError,
+    output_bytes: int,
+    *,
+    has_output: bool,
+) -> Usage | None:
+    """Returns what an attempt used that failed in this way; None when it is billed for nothing.
+
+    An upstream may bill an attempt of which it has sent something. It may bill one of which it has sent nothing when it
+    was reached and did not refuse the attempt by an HTTP status: then it may have begun to work on the prompt.
+    """
+    may_bill = has_output or (failure.is_upstream_reached and not failure.http_status)
+    return _find_billed_usage(attempt, failure.usage, output_bytes, may_bill=may_bill)
+
+
+def find_interrupted_usage(
+    attempt: ModelCallStarted, error: BaseException | None, output_bytes: int, *, has_output: bool
+) -> Usage | None:
+    """Returns what an attempt used that this error ended, such as a cancellation; None when it is billed for nothing.
+
+    Where it is no failure of the upstream, the upstream may bill an attempt whose request was sent.
+    """
+    if isinstance(error, UpstreamError):
+        return find_failed_usage(attempt, error, output_bytes, has_output=has_output)
+    return _find_billed_usage(attempt, None, output_bytes, may_bill=has_output or attempt.meter.was_sent())
+
+
+def _find_billed_usage(
     attempt: ModelCallStarted, usage: Usage | None, output_bytes: int, *, may_bill: bool
 ) -> Usage | None:
-    """Returns what an attempt without an end used; None when it is billed for nothing.
-
-    It is `usage` where its error has one, else what the provider has counted so far, else an estimate where the
-    upstream `may_bill` the attempt: it has sent `output_bytes`, or may have begun to work on the prompt.
-    """
+    """Returns the usage of the error, else what the provider has counted so far, else an estimate if it `may_bill`."""
     usage = usage or attempt.meter.read()
     if usage is None and may_bill:
         prompt, output = attempt.estimate_prompt_tokens(), estimate_tokens(output_bytes)
@@ -61,7 +86,7 @@ class BilledUsage:
                 self.output_tokens = usage.output_tokens
                 self._add(usage)
             case AttemptSwitched():
-                self._end_attempt(event.usage, may_bill=event.is_upstream_reached and not event.http_status)
+                self._end_attempt(event)
                 self._delay_seconds = event.delay_seconds
             case _:
                 pass
@@ -70,17 +95,14 @@ class BilledUsage:
         """Records the error that ended the call, such as its cancellation."""
         if self._attempt is None or self._starts > read_clock():  # it still waited for its delay
             return
-        if isinstance(error, UpstreamError):
-            may_bill = bool(self._output_bytes) or (error.is_upstream_reached and not error.http_status)
-            self._end_attempt(error.usage, may_bill=may_bill)
-        else:
-            may_bill = bool(self._output_bytes) or self._attempt.meter.was_sent()
-            self._end_attempt(None, may_bill=may_bill)
+        has_output = bool(self._output_bytes)
+        self._add_billed(find_interrupted_usage(self._attempt, error, self._output_bytes, has_output=has_output))
 
-    def _end_attempt(self, usage: Usage | None, *, may_bill: bool) -> None:
-        if self._attempt is None:
-            return
-        billed = find_billed_usage(self._attempt, usage, self._output_bytes, may_bill=may_bill)
+    def _end_attempt(self, event: AttemptSwitched) -> None:
+        if self._attempt is not None:  # no other attempt follows one of which something was sent
+            self._add_billed(find_failed_usage(self._attempt, event, self._output_bytes, has_output=False))
+
+    def _add_billed(self, billed: Usage | None) -> None:
         if billed is None:
             self._attempt = None
         else:
