@@ -209,7 +209,9 @@ def _report_failure(error: BaseException, ledger: Ledger, context: CallContext) 
 def _report_events(ledger: Ledger, context: CallContext) -> None:
     context.report.events = ledger.events
     context.report.attempts = tuple(ledger.attempts)
-    context.report.model_usages, context.report.agent = ledger.account.attempts, ledger.agent
+    context.report.model_usages = ledger.account.attempts
+    if ledger.agent is not None:
+        context.report.agent = ledger.agent.report
     context.report.unpriced_model = ledger.account.unpriced_model()
 
 

@@ -1,6 +1,5 @@
 """`Ledger`: the tokens, cost and time of one request, recorded from its events as they pass."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -8,7 +7,6 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from reasoning_grpc.domain import (
-    AgentReport,
     Attempt,
     ModelCallPurpose,
     ModelCallUsage,
@@ -39,8 +37,9 @@ from reasoning_grpc.domain.events import (
     ToolStarted,
 )
 from reasoning_grpc.engine.account import Account
+from reasoning_grpc.engine.agent_record import AgentRecord
+from reasoning_grpc.engine.pace import DeltaGaps
 from reasoning_grpc.llm import find_failed_usage, find_interrupted_usage
-from reasoning_grpc.telemetry import DELTA_GAP_BOUNDS
 
 
 @dataclass(slots=True)
@@ -98,12 +97,11 @@ class Ledger:
     has_sent_output: bool = False
     content_characters: int = 0
     _routed_seconds: float = 0.0
-    agent: AgentReport | None = None
-    """None until the agent begins a step."""
+    agent: AgentRecord | None = None
+    """None until the agent does something."""
     _first_token_seconds: float | None = None
-    _last_delta_seconds: float = 0.0
-    _gap_counts: list[int] | None = None
-    """The times between two deltas of the answer, by bucket. None until the second delta."""
+    _gaps: DeltaGaps | None = None
+    """None until the second delta of the answer."""
     _has_reasoning: bool = False
     """Whether a delta of the answer was the model's own reasoning."""
     _delay_seconds: float = 0.0
@@ -114,10 +112,6 @@ class Ledger:
     """When the client got the last event."""
     _taken_back: float = 0.0
     """When the client had read the last event."""
-    _tool_seconds: float = 0.0
-    """The time in which at least one tool ran."""
-    _tools_running: int = 0
-    _tools_since: float = 0.0
     _open: _OpenAttempt | None = None
     _reached: bool = False
     _last_call: ModelCallFinished | None = None
@@ -149,7 +143,9 @@ class Ledger:
         if answer is None or usage is None:
             raise ValueError("no model call has ended")
         total = self.elapsed_seconds()
-        overhead = total - self._upstream_seconds - self._tool_seconds - self._client_seconds
+        overhead = total - self._upstream_seconds - self._client_seconds
+        if self.agent is not None:
+            overhead -= self.agent.tool_seconds
         return Completed(
             answer.finish_reason,
             answer.provider_finish_reason,
@@ -163,13 +159,9 @@ class Ledger:
 
     def measure_pace(self) -> Pace | None:
         """Returns how the deltas of the answer followed each other; None when there was no second one."""
-        if self._gap_counts is None or self._first_token_seconds is None or self._last_call is None:
+        if self._gaps is None or self._last_call is None:
             return None
-        seconds, usage = self._last_delta_seconds - self._first_token_seconds, self._last_call.usage
-        # Reasoning that the provider keeps to itself comes before the first delta.
-        hidden_tokens = 0 if self._has_reasoning else usage.reasoning_tokens or 0
-        tokens = usage.output_tokens - hidden_tokens
-        return Pace(self._gap_counts, seconds, seconds / (tokens - 1) if tokens > 1 else None)
+        return self._gaps.measure(self._last_call.usage, shows_reasoning=self._has_reasoning)
 
     def hand_over(self, entry: Entry) -> StreamEvent:
         """Returns the next event for the client, with its number; from now on the client takes the time."""
@@ -233,10 +225,9 @@ class Ledger:
             if self._first_token_seconds is None:
                 self._first_token_seconds = elapsed
             else:
-                if self._gap_counts is None:
-                    self._gap_counts = [0] * (len(DELTA_GAP_BOUNDS) + 1)
-                self._gap_counts[bisect_left(DELTA_GAP_BOUNDS, elapsed - self._last_delta_seconds)] += 1
-            self._last_delta_seconds = elapsed
+                if self._gaps is None:
+                    self._gaps = DeltaGaps(self._first_token_seconds)
+                self._gaps.record(elapsed)
         if (attempt := self._open) is not None:
             attempt.record_output(text)
 
@@ -287,34 +278,31 @@ class Ledger:
         self._upstream_seconds += self._close_attempt(attempt, elapsed, event.failure, event.http_status)
 
     def _record_tool_started(self, _event: ToolStarted, elapsed: float) -> None:
-        """Records that a tool began; several may run at once."""
         self.has_sent_output = True
-        if not self._tools_running:
-            self._tools_since = elapsed
-        self._tools_running += 1
+        self._find_agent().start_tool(elapsed)
 
     def _record_tool_finished(self, event: ToolFinished, elapsed: float) -> None:
         self.has_sent_output = True
-        self._tools_running -= 1
-        if not self._tools_running:
-            self._tool_seconds += elapsed - self._tools_since
-        if self.agent is not None:
-            execution = event.execution
-            self.agent.tool_calls.append((execution.name, execution.status, execution.duration_seconds))
+        self._find_agent().finish_tool(event, elapsed)
 
     def _record_step_started(self, event: StepStarted, _elapsed: float) -> None:
         self.step = event.number
-        self.agent = self.agent or AgentReport()
+        self._find_agent()
         self.account.begin_step()
 
     def _record_step_finished(self, event: StepFinished, _elapsed: float) -> None:
         self.step = 0
-        if self.agent is not None:
-            self.agent.step_outcomes.append(event.outcome)
+        self._find_agent().finish_step(event)
 
     def _record_reasoning_finished(self, event: ReasoningFinished, _elapsed: float) -> None:
-        self.agent = self.agent or AgentReport()  # a run may end before its first step
-        self.agent.end = event.reason
+        self._find_agent().finish(event)
+
+    def _find_agent(self) -> AgentRecord:
+        """Returns the record of the agent, which may end before its first step."""
+        agent = self.agent
+        if agent is None:
+            agent = self.agent = AgentRecord()
+        return agent
 
     _RECORDS: ClassVar[Mapping[type[Event], Callable[["Ledger", Any, float], None]]] = {
         ContentDelta: _record_content,
