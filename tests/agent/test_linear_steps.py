@@ -79,7 +79,10 @@ def plan_natively(number: int) -> Script:
     ],
 )
 async def test_a_late_step_makes_as_many_calls_as_an_early_one(write: Any, facts: dict[str, Any]) -> None:
-    """The last step with a tool makes the calls of the third: nothing is read or added up again."""
+    """The last steps with a tool make the calls of the first ones: nothing is read or added up again.
+
+    A timer that fires in a slow step makes one more call, so the step with the fewest calls counts.
+    """
     model = ScriptedModel(
         *map(write, range(STEPS)),
         script_answer("The answer."),
@@ -105,7 +108,7 @@ async def test_a_late_step_makes_as_many_calls_as_an_early_one(write: Any, facts
 
     calls_of_steps = [after - before for before, after in pairwise(calls_before_step)]
     assert len(calls_of_steps) == STEPS - 1
-    assert calls_of_steps[-1] == calls_of_steps[2]
+    assert min(calls_of_steps[-5:]) == min(calls_of_steps[2:7])
 
 
 class CountingModel(ScriptedModel):
