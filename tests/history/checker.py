@@ -44,7 +44,7 @@ def find_violations(history: History) -> list[Violation]:
 
 def _is_from_grpc_alone(line: str) -> bool:
     """Whether grpc logs that it could not send a response, to a client that left after our handler had returned it."""
-    return '"logger": "grpc._cython.cygrpc"' in line and "ExecuteBatchError" in line and "interceptor.py" not in line
+    return '"grpc._cython.cygrpc"' in line and "ExecuteBatchError" in line and "interceptor.py" not in line
 
 
 def _check_call(history: History, call: CallRecord) -> Iterator[str]:

@@ -81,8 +81,8 @@ class Rounds:
         """Ends the server by SIGTERM. Raises AssertionError when a call was still in flight."""
         self.server.process.send_signal(signal.SIGTERM)
         assert await wait_for_end(self.server.process) == 0
-        stops = [line for line in self._read_new_lines() if '"message": "stopped"' in line]
-        assert ['"calls_cut": 0' in line for line in stops] == [True], stops
+        lines = [json.loads(line) for line in self._read_new_lines() if line.startswith("{")]
+        assert [line["calls_cut"] for line in lines if line["message"] == "stopped"] == [0], lines
 
     async def _read_lines(self, seed: int, logged: set[int]) -> tuple[dict[int, list[dict[str, Any]]], list[str]]:
         """Reads the log until it has a line of each of these calls. Returns the lines of calls, and stray lines.
