@@ -205,7 +205,7 @@ performance-page: $(READY) ## Write the figures of the last `make bench` into do
 lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
 	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
-		--excludes requirements/excludes.txt --extra server --extra local --extra dev \
+		--excludes requirements/excludes.txt --extra server --extra local --extra embedding --extra dev \
 		--output-file requirements/dev.txt $(ARGS) pyproject.toml requirements/dev.in
 
 .PHONY: lock-mcp-servers
