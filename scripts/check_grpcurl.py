@@ -178,9 +178,9 @@ def main() -> int:
 
 
 def _write_configuration(folder: str) -> str:
-    """Writes a configuration that gives the classifier enough time on a busy machine, and returns its path."""
+    """Writes a configuration with the model as classifier, and enough time on a busy machine, and returns its path."""
     file = Path(folder) / "reasoning.toml"
-    file.write_text("[classifier]\ntimeout_seconds = 120\n")
+    file.write_text('[classifier]\nstrategy = "model"\ntimeout_seconds = 120\n')
     return str(file)
 
 

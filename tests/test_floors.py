@@ -24,6 +24,7 @@ ABOVE_THE_STUBS: Final = FLOORS[: FLOORS.index("rpc") + 1]
 ENTRANCES: Final = {
     "domain": {"errors", "events", "fold", "streams"},
     "llm": {"structured"},
+    "router": {"embedding"},
     "rpc": {"server_spans"},  # imports the gRPC instrumentation, which only a traced server needs
 }
 """The modules that other floors may import by their own names. All else of a floor they import from its folder."""

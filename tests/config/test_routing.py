@@ -7,6 +7,7 @@ import pytest
 
 from reasoning_grpc.config import (
     ClassifierEntry,
+    ClassifierStrategy,
     PartKind,
     RouteEntry,
     RuleCondition,
@@ -27,6 +28,8 @@ def test_every_key_of_every_entry_is_read() -> None:
     description = "Questions that want several steps."
     model = "big"
     models = { quality = "huge", cost = "small" }
+    examples = ["Who discovered it first?", "Compare the sources."]
+    examples_file = "research.jsonl"
     [routes.reasoning]
     model = "big"
     [[rules]]
@@ -46,6 +49,9 @@ def test_every_key_of_every_entry_is_read() -> None:
     [rules.then]
     route = "auto"
     [classifier]
+    strategy = "embedding"
+    threshold = 0.9
+    router_file = "router.json"
     model = "small"
     prompt_file = "prompt.txt"
     timeout_seconds = 1.5
@@ -64,6 +70,8 @@ def test_every_key_of_every_entry_is_read() -> None:
             description="Questions that want several steps.",
             model="big",
             preferred_models={RoutingPreference.QUALITY: "huge", RoutingPreference.COST: "small"},
+            examples=("Who discovered it first?", "Compare the sources."),
+            examples_file=Path("research.jsonl"),
         ),
         "reasoning": RouteEntry(name="reasoning", mode=RoutingMode.REASONING, description="", model="big"),
     }
@@ -92,6 +100,10 @@ def test_every_key_of_every_entry_is_read() -> None:
         ),
     )
     assert config.classifier == ClassifierEntry(
+        strategy=ClassifierStrategy.EMBEDDING,
+        is_strategy_given=True,
+        threshold=0.9,
+        router_file=Path("router.json"),
         model="small",
         prompt_file=Path("prompt.txt"),
         timeout_seconds=1.5,
@@ -107,7 +119,8 @@ def test_without_entries_the_defaults_hold() -> None:
     """Without entries there are only the built-in routes and no rules, and a caller may use every route."""
     config = read_toml(CALLER)
 
-    assert (config.routes, config.rules, config.classifier) == ({}, (), ClassifierEntry())
+    cascade = ClassifierEntry(strategy=ClassifierStrategy.CASCADE)  # the embedding is installed where tests run
+    assert (config.routes, config.rules, config.classifier) == ({}, (), cascade)
     assert config.callers["billing"].allowed_routes is None
 
 
@@ -130,6 +143,10 @@ WRONG: Final[dict[str, tuple[str, list[str]]]] = {
     "a preference that is none": (
         '[routes.r]\nmode = "reasoning"\ndescription = "d"\nmodels = { fast = "m" }',
         ["routes.r.models.fast: is not a known key"],
+    ),
+    "a route's examples": (
+        '[routes.reasoning]\nexamples = "many"\nexamples_file = 1',
+        ["routes.reasoning.examples: must be a list of strings", "routes.reasoning.examples_file: must be a string"],
     ),
     "a table of rules": ("[rules]\na = 1", ["rules: must be a list of tables, [[rules]]"]),
     "a rule without anything": (
@@ -170,8 +187,11 @@ WRONG: Final[dict[str, tuple[str, list[str]]]] = {
         ["callers.billing.allowed_routes: is empty; leave it out to allow all routes"],
     ),
     "the classifier": (
-        '[classifier]\ntimeout_seconds = 0\nwindow_messages = 0\ncache_entries = -1\nmodels = "m"',
+        '[classifier]\nstrategy = "both"\nthreshold = 1.5\ntimeout_seconds = 0\nwindow_messages = 0\n'
+        'cache_entries = -1\nmodels = "m"',
         [
+            "classifier.strategy: must be one of model, embedding, cascade",
+            "classifier.threshold: must be a number from 0 to 1",
             "classifier.cache_entries: must be a number from 0 to 1e+06",
             "classifier.timeout_seconds: must be a number from 0.001 to 600",
             "classifier.window_messages: must be a whole number from 1 to 1000",

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from reasoning_grpc.evaluation.case_reader import Case
-from reasoning_grpc.evaluation.cases import InvalidCases, parse_cases, read_bundled_cases, read_cases
+from reasoning_grpc.evaluation.cases import Half, InvalidCases, parse_cases, read_bundled_cases, read_cases
 from reasoning_grpc.v1 import messages_pb2
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
 from tests.support.serving import RunningServer
@@ -163,6 +163,7 @@ def test_an_empty_file_is_refused() -> None:
 
 
 BUNDLED: Final = read_bundled_cases()
+HALVES: Final = {half: read_bundled_cases(half) for half in Half}
 ROUTES: Final = {"passthrough", "reasoning"}
 
 
@@ -171,16 +172,20 @@ def list_texts(case: Case) -> list[str]:
     return [part.text or part.tool_result.content for message in case.messages for part in message.content]
 
 
-def test_the_bundled_set_is_balanced() -> None:
+@pytest.mark.parametrize("half", Half)
+def test_the_bundled_halves_are_balanced(half: Half) -> None:
     """Both routes have the same number of prompts, with each tag too, so that no tag reveals the route."""
-    by_tag = Counter((tag, case.route) for case in BUNDLED for tag in case.tags if tag != "long")
+    cases = HALVES[half]
+    by_tag = Counter((tag, case.route) for case in cases for tag in case.tags if tag != "long")
     tags = {tag for tag, _ in by_tag}
 
-    assert len(BUNDLED) >= 120
-    assert Counter(case.route for case in BUNDLED) == dict.fromkeys(ROUTES, len(BUNDLED) // 2)
+    assert len(cases) >= 200
+    assert Counter(case.route for case in cases) == dict.fromkeys(ROUTES, len(cases) // 2)
     assert {tag: by_tag[tag, "passthrough"] for tag in tags} == {tag: by_tag[tag, "reasoning"] for tag in tags}
-    assert sum("multi-turn" in case.tags for case in BUNDLED) >= 25
+    assert sum("multi-turn" in case.tags for case in cases) >= 25
+    assert sum("not-english" in case.tags for case in cases) >= 50
     assert {"multi-turn", "tool-result", "not-english", "adversarial"} == tags
+    assert all(case.language and (case.language != "en") == ("not-english" in case.tags) for case in cases)
 
 
 def test_the_bundled_set_has_no_duplicates() -> None:
@@ -200,17 +205,19 @@ def test_the_tags_of_the_bundled_set_are_right() -> None:
         assert ("tool-result" in case.tags) == (roles[-1] == messages_pb2.ROLE_TOOL), case.id
 
 
-def test_the_last_message_does_not_reveal_the_route() -> None:
+@pytest.mark.parametrize("half", Half)
+def test_the_last_message_does_not_reveal_the_route(half: Half) -> None:
     """Each last message of a person in several turns is there under both routes, so that only the context decides."""
     labels: dict[str, set[str]] = {}
-    for case in BUNDLED:
+    for case in HALVES[half]:
         if "multi-turn" in case.tags and "tool-result" not in case.tags:
             labels.setdefault(list_texts(case)[-1], set()).add(case.route)
 
-    assert {"yes", "continue"} <= labels.keys()
+    assert len(labels) >= 10
     assert set(map(frozenset, labels.values())) == {frozenset(ROUTES)}
 
 
+@pytest.mark.parametrize("half", Half)
 @pytest.mark.parametrize(
     "measure",
     [
@@ -219,9 +226,9 @@ def test_the_last_message_does_not_reveal_the_route() -> None:
         pytest.param(lambda case: sum(map(str.isdigit, "".join(list_texts(case)))), id="digits"),
     ],
 )
-def test_counting_characters_does_not_classify(measure: Callable[[Case], int]) -> None:
+def test_counting_characters_does_not_classify(measure: Callable[[Case], int], half: Half) -> None:
     """A count of characters or digits, with the best threshold, classifies less than three quarters rightly."""
-    measured = [(measure(case), case.route == "reasoning") for case in BUNDLED]
+    measured = [(measure(case), case.route == "reasoning") for case in HALVES[half]]
 
     best = max(
         sum((length >= threshold) == reasons for length, reasons in measured) for threshold, _ in measured

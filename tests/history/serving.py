@@ -34,6 +34,7 @@ max_cooldown_seconds = 0
 upstream_queue_seconds = 60
 max_loop_lag_seconds = 60
 [classifier]
+strategy = "model"
 model = "{JUDGE}"
 timeout_seconds = LIMIT_OF_CLASSIFIER
 """

@@ -162,6 +162,8 @@ const (
 	RouteSource_ROUTE_SOURCE_CACHE RouteSource = 6
 	// The server's default decided.
 	RouteSource_ROUTE_SOURCE_DEFAULT RouteSource = 7
+	// An embedding of the conversation decided, without a model call.
+	RouteSource_ROUTE_SOURCE_EMBEDDING RouteSource = 8
 )
 
 // Enum value maps for RouteSource.
@@ -175,6 +177,7 @@ var (
 		5: "ROUTE_SOURCE_CLASSIFIER_FALLBACK",
 		6: "ROUTE_SOURCE_CACHE",
 		7: "ROUTE_SOURCE_DEFAULT",
+		8: "ROUTE_SOURCE_EMBEDDING",
 	}
 	RouteSource_value = map[string]int32{
 		"ROUTE_SOURCE_UNSPECIFIED":         0,
@@ -185,6 +188,7 @@ var (
 		"ROUTE_SOURCE_CLASSIFIER_FALLBACK": 5,
 		"ROUTE_SOURCE_CACHE":               6,
 		"ROUTE_SOURCE_DEFAULT":             7,
+		"ROUTE_SOURCE_EMBEDDING":           8,
 	}
 )
 
@@ -355,7 +359,8 @@ type RouteDecision struct {
 	// The route that was requested, when the server chose another one. Empty
 	// otherwise.
 	RequestedRoute string `protobuf:"bytes,8,opt,name=requested_route,json=requestedRoute,proto3" json:"requested_route,omitempty"`
-	// How sure the classifier was, from 0 to 1. Set only when it was measured.
+	// The calibrated probability, from 0 to 1, that the route is right. Set only
+	// when `source` is EMBEDDING.
 	Confidence *float64 `protobuf:"fixed64,9,opt,name=confidence,proto3,oneof" json:"confidence,omitempty"`
 	// What the classifier did. Unset when the decision needed no classifier.
 	Classification *Classification `protobuf:"bytes,10,opt,name=classification,proto3" json:"classification,omitempty"`
@@ -472,11 +477,11 @@ func (x *RouteDecision) GetRejectedRoutes() []*RejectedRoute {
 	return nil
 }
 
-// What the model that classifies requests did.
+// What the model or the embedding that classifies requests did.
 type Classification struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the model that was called. When `skipped` is true, the model that
-	// would have been called.
+	// Name of the model that was called, or of the embedding that was used. When
+	// `skipped` is true, the one that would have been called or used.
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// Names of the routes that the model could choose from.
 	Routes []string `protobuf:"bytes,2,rep,name=routes,proto3" json:"routes,omitempty"`
@@ -489,11 +494,13 @@ type Classification struct {
 	Usage *Usage `protobuf:"bytes,5,opt,name=usage,proto3" json:"usage,omitempty"`
 	// Cost of these tokens. Unset when a price is not known.
 	Cost *Cost `protobuf:"bytes,6,opt,name=cost,proto3" json:"cost,omitempty"`
-	// Why the model call failed. Set only when `source` is CLASSIFIER_FALLBACK
-	// and the model did not answer.
+	// Why the model call failed. Set only when the model did not answer and
+	// `source` is CLASSIFIER_FALLBACK, or EMBEDDING with less confidence than the
+	// server's threshold.
 	Failure ErrorReason `protobuf:"varint,7,opt,name=failure,proto3,enum=reasoning_grpc.v1.ErrorReason" json:"failure,omitempty"`
-	// Why the answer could not be used. Set only when `source` is
-	// CLASSIFIER_FALLBACK and the model did answer.
+	// Why the answer could not be used. Set only when the model did answer and
+	// `source` is CLASSIFIER_FALLBACK, or EMBEDDING with less confidence than the
+	// server's threshold.
 	Flaw AnswerFlaw `protobuf:"varint,8,opt,name=flaw,proto3,enum=reasoning_grpc.v1.AnswerFlaw" json:"flaw,omitempty"`
 	// Explains `failure` or `flaw` in a short English sentence.
 	FailureDetail string `protobuf:"bytes,9,opt,name=failure_detail,json=failureDetail,proto3" json:"failure_detail,omitempty"`
@@ -709,7 +716,7 @@ const file_reasoning_grpc_v1_routing_proto_rawDesc = "" +
 	"\x1eROUTING_PREFERENCE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aROUTING_PREFERENCE_QUALITY\x10\x01\x12\x1f\n" +
 	"\x1bROUTING_PREFERENCE_BALANCED\x10\x02\x12\x1b\n" +
-	"\x17ROUTING_PREFERENCE_COST\x10\x03*\xec\x01\n" +
+	"\x17ROUTING_PREFERENCE_COST\x10\x03*\x88\x02\n" +
 	"\vRouteSource\x12\x1c\n" +
 	"\x18ROUTE_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11ROUTE_SOURCE_RULE\x10\x01\x12\x18\n" +
@@ -718,7 +725,8 @@ const file_reasoning_grpc_v1_routing_proto_rawDesc = "" +
 	"\x17ROUTE_SOURCE_CLASSIFIER\x10\x04\x12$\n" +
 	" ROUTE_SOURCE_CLASSIFIER_FALLBACK\x10\x05\x12\x16\n" +
 	"\x12ROUTE_SOURCE_CACHE\x10\x06\x12\x18\n" +
-	"\x14ROUTE_SOURCE_DEFAULT\x10\a*\x8a\x01\n" +
+	"\x14ROUTE_SOURCE_DEFAULT\x10\a\x12\x1a\n" +
+	"\x16ROUTE_SOURCE_EMBEDDING\x10\b*\x8a\x01\n" +
 	"\x13RouteRejectionCause\x12%\n" +
 	"!ROUTE_REJECTION_CAUSE_UNSPECIFIED\x10\x00\x12$\n" +
 	" ROUTE_REJECTION_CAUSE_NOT_CHOSEN\x10\x01\x12&\n" +

@@ -75,6 +75,13 @@ def classify(parsed: argparse.Namespace) -> int:
     return run_until_signal(client_commands.classify(parsed))
 
 
+def train_router(parsed: argparse.Namespace) -> int:
+    """Runs the command `train-router`."""
+    from reasoning_grpc.cli import train_command
+
+    return train_command.train(parsed)
+
+
 def evaluate_routing(parsed: argparse.Namespace) -> int:
     """Runs the command `eval routing`."""
     from reasoning_grpc.cli import eval_command

@@ -22,8 +22,11 @@ from reasoning_grpc.evaluation import (
     InvalidCases,
     Outcome,
     build_routing_report,
+    draw_calibration,
     read_bundled_cases,
     read_cases,
+    read_earlier_run,
+    read_judged_calls,
     route_cases,
 )
 from reasoning_grpc.v1 import routing_pb2
@@ -33,15 +36,28 @@ _MAX_PROBLEMS: Final = 20
 
 async def evaluate_routing(parsed: argparse.Namespace) -> int:
     """Measures the router, and prints the report; the exit code is 0 whatever the figures are."""
-    file: Path | None = parsed.file
+    file: Path | None = parsed.compare
     try:
-        cases = read_bundled_cases() if file is None else read_cases(file)
-        outcomes = await _route_cases(_sample(cases, parsed.limit, parsed.seed), parsed)
+        earlier = None if file is None else read_earlier_run(file)
+        file = parsed.log or parsed.file
+        if parsed.log is not None:
+            outcomes = read_judged_calls(parsed.log)
+        else:
+            cases = read_bundled_cases(parsed.half) if file is None else read_cases(file)
+            outcomes = await _route_cases(_sample(cases, parsed.limit, parsed.seed), parsed)
     except InvalidCases as error:
-        return _report_file_problems(f"{file}", error.problems, as_json=parsed.json)
+        return report_file_problems(f"{file}", error.problems, as_json=parsed.json)
     except (CallFailed, FlagError, OSError) as error:
         return report_failure(error, parsed)
-    report = build_routing_report(outcomes, default_route=parsed.default_route, seed=parsed.seed)
+    report = build_routing_report(outcomes, default_route=parsed.default_route, seed=parsed.seed, earlier=earlier)
+    if parsed.plot is not None:
+        if report.calibration is None:
+            print("reasoning-grpc: no decision has a confidence, so there is no plot", file=sys.stderr)
+            return 1
+        try:
+            parsed.plot.write_text(draw_calibration(report.calibration), "utf-8")
+        except OSError as error:
+            return report_failure(error, parsed)
     if parsed.json:
         print(json.dumps(dataclasses.asdict(report)))
     else:
@@ -73,7 +89,8 @@ async def _route_cases(cases: Sequence[Case], parsed: argparse.Namespace) -> lis
             )
 
 
-def _report_file_problems(name: str, problems: Sequence[str], *, as_json: bool) -> int:
+def report_file_problems(name: str, problems: Sequence[str], *, as_json: bool) -> int:
+    """Reports what is wrong with the lines of a file, and returns the exit code."""
     if as_json:
         print(json.dumps({"problems": [f"{name}: {problem}" for problem in problems]}))
         return 1

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reasoning_grpc.cli.console import PipedConsole, remove_control_characters
-from reasoning_grpc.evaluation import Interval, Latency, RoutingReport, Share, Verdict
+from reasoning_grpc.evaluation import Calibration, Comparison, Interval, Latency, RoutingReport, Share, Verdict
 
 _MAX_WRONG: Final = 20
 _WIDTH: Final = 200
@@ -25,13 +25,17 @@ def show_routing_report(report: RoutingReport) -> None:
         _build_confusion_table(report),
         _build_groups_table("decided by", report.sources),
         *([_build_groups_table("tag", report.tags)] if report.tags else []),
+        *([_build_groups_table("language", report.languages)] if report.languages else []),
+        *([_build_calibration_table(report.calibration)] if report.calibration else []),
+        *([_build_comparison_table(report.comparison)] if report.comparison else []),
         *(_build_counts_table(title, counts) for title, counts in _reason_counts(report)),
-        _build_latency_table(report),
+        *([_build_latency_table(report)] if report.call_latency else []),
     ]
     for section in sections:
         console.print(section)
         console.print()
-    for line in (*_describe_tokens(report), *_describe_wrong(report.prompts)):
+    tokens = _describe_tokens(report) if report.call_latency else []
+    for line in (*tokens, *_describe_wrong(report.prompts)):
         console.print(Text(line))
 
 
@@ -85,6 +89,30 @@ def _build_groups_table(title: str, groups: dict[str, Share]) -> Table:
     table = _create_table(title, "prompts", "right", "95 % interval")
     for name, share in groups.items():
         _add_row(table, name.lower().replace("_", " "), str(share.total), *_format_share(share))
+    return table
+
+
+def _build_calibration_table(calibration: Calibration) -> Table:
+    error = f"confidence, calibration error {calibration.error * 100:.1f} points, Brier score {calibration.brier:.3f}"
+    table = _create_table(error, "prompts", "mean", "right", "95 % interval")
+    for each in calibration.bins:
+        _add_row(
+            table,
+            f"{each.low * 100:.0f} to {each.high * 100:.0f} %",
+            str(each.prompts),
+            _format_percent(each.confidence),
+            *_format_share(each.right),
+        )
+    return table
+
+
+def _build_comparison_table(comparison: Comparison) -> Table:
+    title = f"compared with the earlier run, {_format_prompts(comparison.prompts)}"
+    table = _create_table(title, "better by", "95 % interval", "p-value")
+    groups = {"all": comparison.overall, **comparison.tags, **comparison.languages}
+    for name, difference in groups.items():
+        interval, p_value = _format_interval(difference.interval, "+"), _format_p_value(difference.p_value)
+        _add_row(table, name, _format_points(difference.difference), interval, p_value)
     return table
 
 

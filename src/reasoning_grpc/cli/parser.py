@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_models(subparsers)
     _add_classify(subparsers)
     _add_eval(subparsers)
+    _add_train_router(subparsers)
     _add_check_config(subparsers)
     _add_reload(subparsers)
     _add_tools(subparsers)
@@ -101,7 +102,18 @@ def _add_eval(subparsers: "Subparsers") -> None:
         help="measure its router with labelled prompts",
         description="Lets a server route labelled prompts, and shows how often it was right and how often chance is.",
     )
-    routing.add_argument("file", nargs="?", type=Path, metavar="FILE", help="labelled prompts; else the bundled ones")
+    source = routing.add_mutually_exclusive_group()
+    source.add_argument("file", nargs="?", type=Path, metavar="FILE", help="labelled prompts; else the bundled ones")
+    source.add_argument(
+        "--half", choices=("tuning", "held-out"), help="only the bundled prompts of this half; else both halves"
+    )
+    source.add_argument(
+        "--log", type=Path, metavar="FILE", help="the log of a server with verdicts, instead of a running server"
+    )
+    routing.add_argument(
+        "--compare", type=Path, metavar="FILE", help="the --json report of an earlier run, to compare with by prompt"
+    )
+    routing.add_argument("--plot", type=Path, metavar="FILE", help="draw the calibration into this SVG file")
     routing.add_argument("--mode", choices=MODES, default="auto", help="the mode to request (%(default)s)")
     routing.add_argument("--model", default="", help="the model that would answer; else the server's default")
     routing.add_argument(
@@ -123,6 +135,35 @@ def _add_eval(subparsers: "Subparsers") -> None:
     routing.add_argument("--seed", type=int, default=1, metavar="N", help="seed of everything random (%(default)s)")
     _add_client_options(routing)
     routing.set_defaults(run=commands.evaluate_routing)
+
+
+def _add_train_router(subparsers: "Subparsers") -> None:
+    train = subparsers.add_parser(
+        "train-router",
+        help="train the router's embedding with examples of its routes",
+        description="Trains a router with labelled conversations, and shows how good it is on those it did not see.",
+    )
+    train.add_argument("files", nargs="+", type=Path, metavar="FILE", help="labelled conversations, one a line")
+    train.add_argument(
+        "--output", type=Path, metavar="FILE", help="file for the trained router, for classifier.router_file"
+    )
+    train.add_argument("--no-bundled", action="store_true", help="leave out the examples of the built-in routes")
+    train.add_argument(
+        "--window-messages",
+        type=_convert_positive,
+        default=8,
+        metavar="N",
+        help="messages that are read from the end of a conversation, as in classifier.window_messages (%(default)s)",
+    )
+    train.add_argument(
+        "--default-route",
+        default="passthrough",
+        metavar="ROUTE",
+        help="the route of the control that always chooses the same route (%(default)s)",
+    )
+    train.add_argument("--seed", type=int, default=1, metavar="N", help="seed of everything random (%(default)s)")
+    train.add_argument("--json", action="store_true", help="print JSON")
+    train.set_defaults(run=commands.train_router)
 
 
 def _convert_positive(text: str) -> int:

@@ -12,7 +12,8 @@ def route_lines(route: routing_pb2.RouteDecision) -> Iterator[str]:
     """Yields a line about what decided, and one about the classifier's work, if there is a classifier."""
     source = routing_pb2.RouteSource.Name(route.source).removeprefix("ROUTE_SOURCE_").lower().replace("_", " ")
     model = f" with {route.model}" if route.model else ""
-    yield f"{route.route}{model} ({source}: {route.reason})"
+    sure = f", {route.confidence * 100:.0f} % sure" if route.HasField("confidence") else ""
+    yield f"{route.route}{model} ({source}{sure}: {route.reason})"
     if route.HasField("classification"):
         yield f"classifier: {', '.join(_classification_facts(route.classification))}"
 

@@ -6,7 +6,14 @@ from reasoning_grpc.config.model_entry import MODEL_NAME, ModelEntry, read_model
 from reasoning_grpc.config.problems import is_unset_variable, suggest
 from reasoning_grpc.config.proxy_entry import PROXY_PREFIX, ProxyEntry
 from reasoning_grpc.config.reading import ConfigError, inspect_config, read_config
-from reasoning_grpc.config.routing import ClassifierEntry, PartKind, RouteEntry, RuleCondition, RuleEntry
+from reasoning_grpc.config.routing import (
+    ClassifierEntry,
+    ClassifierStrategy,
+    PartKind,
+    RouteEntry,
+    RuleCondition,
+    RuleEntry,
+)
 from reasoning_grpc.config.settings import Config, LogFormat, Option, Settings, options
 from reasoning_grpc.config.succession import find_kept_options, keep_unchanged_entries
 from reasoning_grpc.config.tools import MCP_SEPARATOR, TOOL_NAME, McpServerEntry, ToolEntry, ToolLimits
@@ -19,6 +26,7 @@ __all__ = [
     "TOOL_NAME",
     "CallerEntry",
     "ClassifierEntry",
+    "ClassifierStrategy",
     "Config",
     "ConfigError",
     "LogFormat",

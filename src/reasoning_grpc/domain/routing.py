@@ -37,6 +37,7 @@ class RouteSource(StrEnum):
     CLASSIFIER_FALLBACK = "CLASSIFIER_FALLBACK"
     CACHE = "CACHE"
     DEFAULT = "DEFAULT"
+    EMBEDDING = "EMBEDDING"
 
 
 class RouteRejectionCause(StrEnum):
@@ -49,10 +50,10 @@ class RouteRejectionCause(StrEnum):
 
 
 class Classification(Struct, frozen=True, kw_only=True):
-    """The classification of a request by a model."""
+    """The classification of a request by a model, or by the embedding."""
 
     model: str
-    """Name of the model that was called, or would have been called."""
+    """Name of the model that was called, or would have been called, or name of the embedding."""
     routes: tuple[str, ...]
     """Names of the routes that the model could choose from."""
     skipped: bool = False
@@ -93,6 +94,8 @@ class RouteDecision(Struct, frozen=True, kw_only=True):
     """The mode that was requested, when another one was chosen."""
     requested_route: str = ""
     """The route that was requested, when another one was chosen."""
+    confidence: float | None = None
+    """The calibrated probability that the route is right; None when it was not measured."""
     classification: Classification | None = None
     """None when the decision needed no classifier."""
     rejected_routes: tuple[RejectedRoute, ...] = ()

@@ -26,6 +26,8 @@ class Case:
     route: str
     messages: tuple[messages_pb2.Message, ...] = field(repr=False)
     tags: tuple[str, ...] = ()
+    language: str = ""
+    """The language of the conversation, such as "en"; empty when the file does not say."""
 
 
 class CaseReader:
@@ -36,12 +38,13 @@ class CaseReader:
 
     def read_case(self, value: object) -> Case:
         """Returns the case; it is valid only when `problems` is empty."""
-        members = self._read_object(value, "", required=("id", "route", "messages"), optional=("tags",))
+        members = self._read_object(value, "", required=("id", "route", "messages"), optional=("tags", "language"))
         return Case(
             id=self._read_name(members, "id"),
             route=self._read_name(members, "route"),
             messages=tuple(self._read_messages(members.get("messages"))) if "messages" in members else (),
             tags=self._read_tags(members.get("tags", [])),
+            language=self._read_name(members, "language"),
         )
 
     def _read_messages(self, value: object) -> Iterator[messages_pb2.Message]:

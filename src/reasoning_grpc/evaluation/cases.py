@@ -9,15 +9,25 @@ A file has one JSON object per line; the example has line breaks for its reader:
 
 Roles are `system`, `user`, `assistant` and `tool`. A message of the assistant may have `tool_calls` besides or instead
 of `content`: a list of {"id", "name", "arguments"}, in which the arguments are an object. The `call_id` of a tool's
-message names the call that it answers. `tags` may be left out.
+message names the call that it answers. `tags` and `language` may be left out.
 """
 
 import json
 from collections.abc import Sequence
+from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
 
 from reasoning_grpc.evaluation.case_reader import Case, CaseReader
+
+
+class Half(StrEnum):
+    """A part of the bundled prompts."""
+
+    TUNING = "tuning"
+    """Prompts on which a router may be tuned."""
+    HELD_OUT = "held-out"
+    """Prompts that only measure: they were written before a router was tuned, and are not looked at while one is."""
 
 
 class InvalidCases(Exception):
@@ -28,9 +38,11 @@ class InvalidCases(Exception):
         self.problems = tuple(problems)
 
 
-def read_bundled_cases() -> tuple[Case, ...]:
-    """Returns the labelled prompts of the package."""
-    return parse_cases(files(__package__).joinpath("routing.jsonl").read_bytes())
+def read_bundled_cases(half: Half | None = None) -> tuple[Case, ...]:
+    """Returns the labelled prompts of the package, or of one half of them."""
+    names = {Half.TUNING: "routing.jsonl", Half.HELD_OUT: "routing_held_out.jsonl"}
+    chosen = names.values() if half is None else [names[half]]
+    return parse_cases(b"\n".join(files(__package__).joinpath(name).read_bytes() for name in chosen))
 
 
 def read_cases(file: Path) -> tuple[Case, ...]:

@@ -21,8 +21,8 @@ class Outcome:
     """The outcome of one case: a decision, or the failure of the call."""
 
     case: Case
-    seconds: float
-    """The duration of the whole call, as its caller saw it."""
+    seconds: float | None
+    """The duration of the whole call, as its caller saw it; None when no call was made."""
     decision: routing_pb2.RouteDecision | None = None
     failure: CallFailed | None = None
 

@@ -47,6 +47,45 @@ class Controls:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """The decisions whose confidence lies between two bounds."""
+
+    low: float
+    high: float
+    prompts: int
+    confidence: float
+    """The mean confidence."""
+    right: Share
+    """How often they were right; a calibrated router is right as often as it is confident."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the confidence of a router is worth."""
+
+    prompts: int
+    """The number of decisions that have a confidence."""
+    error: float
+    """The expected calibration error: the mean distance of confidence and share of right answers, over the bins."""
+    brier: float
+    """The mean squared distance of the confidence from 1 where the route is right and from 0 where it is wrong."""
+    bins: list[CalibrationBin]
+    """Ten bins of equal width; those without a decision are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The difference of this run from an earlier one on the same prompts."""
+
+    prompts: int
+    """The number of prompts that both runs have."""
+    overall: Difference
+    tags: dict[str, Difference]
+    """The difference by tag."""
+    languages: dict[str, Difference]
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """Quantiles in seconds, as nearest ranks, so that each is a measured value."""
 
@@ -81,7 +120,10 @@ class Verdict:
     """The source of the decision; empty when the call failed."""
     failure: str
     """The reason for which the call failed or the classifier's answer could not be used; empty when neither is so."""
-    seconds: float
+    seconds: float | None
+    """The duration of the call; None when no call was made."""
+    confidence: float | None
+    """The confidence of the decision; None when it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +144,17 @@ class RoutingReport:
     fallbacks: dict[str, int]
     """The number of classifier's answers that could not be used, by reason."""
     tags: dict[str, Share]
+    languages: dict[str, Share]
+    """The accuracy by language, of the prompts whose file says the language."""
+    calibration: Calibration | None
+    """None when no decision has a confidence."""
+    comparison: Comparison | None
+    """None when there is no earlier run to compare with."""
     classifier_models: list[str]
     classifier_latency: Latency | None
     """None when no decision needed the classifier."""
-    call_latency: Latency
+    call_latency: Latency | None
+    """None when no call was made."""
     tokens: Tokens
     cost_nano_usd: int | None
     """The cost of the tokens in billionths of a US dollar; None when a price is not known."""

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 
+from reasoning_grpc.evaluation.calibration import measure_calibration
+from reasoning_grpc.evaluation.earlier_run import EarlierRun, compare_with_run
 from reasoning_grpc.evaluation.routing import Outcome
 from reasoning_grpc.evaluation.routing_figures import (
     AlwaysDefault,
@@ -21,11 +23,11 @@ from reasoning_grpc.evaluation.routing_figures import (
     Tokens,
     Verdict,
 )
+from reasoning_grpc.evaluation.shares import compute_share
 from reasoning_grpc.evaluation.statistics import (
     compare_pairs,
     compute_f1_score,
     compute_shuffled_control,
-    compute_wilson_interval,
     find_quantile,
 )
 from reasoning_grpc.v1 import errors_pb2, routing_pb2, usage_pb2
@@ -34,14 +36,19 @@ DEFAULT_ROUTE: Final = "passthrough"
 
 
 def build_routing_report(
-    outcomes: Sequence[Outcome], *, default_route: str = DEFAULT_ROUTE, seed: int = 1
+    outcomes: Sequence[Outcome],
+    *,
+    default_route: str = DEFAULT_ROUTE,
+    seed: int = 1,
+    earlier: EarlierRun | None = None,
 ) -> RoutingReport:
-    """Computes the report from the outcomes, of which there is at least one."""
+    """Computes the report from the outcomes, of which there is at least one, and compares them with an earlier run."""
     expected = [outcome.case.route for outcome in outcomes]
     verdicts = [_build_verdict(outcome) for outcome in outcomes]
     decisions = [outcome.decision for outcome in outcomes if outcome.decision is not None]
     classifications = [each.classification for each in decisions if each.HasField("classification")]
     latencies = [_convert_duration(each.latency) for each in classifications if each.HasField("latency")]
+    seconds = [outcome.seconds for outcome in outcomes if outcome.seconds is not None]
     return RoutingReport(
         accuracy=_measure_accuracy(outcomes),
         controls=Controls(
@@ -55,9 +62,12 @@ def build_routing_report(
         sources=_measure_groups(outcomes, lambda outcome: [_name_source(outcome.decision)] if outcome.decision else []),
         fallbacks=_count(verdict.failure for verdict in verdicts if verdict.failure and verdict.taken is not None),
         tags=_measure_groups(outcomes, lambda outcome: outcome.case.tags),
+        languages=_measure_groups(outcomes, lambda outcome: filter(None, [outcome.case.language])),
+        calibration=measure_calibration(outcomes),
+        comparison=None if earlier is None else compare_with_run(outcomes, earlier),
         classifier_models=sorted({each.model for each in classifications if each.model}),
         classifier_latency=_measure_latency(latencies) if latencies else None,
-        call_latency=_measure_latency([outcome.seconds for outcome in outcomes]),
+        call_latency=_measure_latency(seconds) if seconds else None,
         tokens=_sum_tokens([each.usage for each in classifications if each.HasField("usage")]),
         cost_nano_usd=_sum_cost([each for each in classifications if each.HasField("usage")]),
         seed=seed,
@@ -80,6 +90,7 @@ def _build_verdict(outcome: Outcome) -> Verdict:
         source="" if decision is None else _name_source(decision),
         failure=failure,
         seconds=outcome.seconds,
+        confidence=decision.confidence if decision is not None and decision.HasField("confidence") else None,
     )
 
 
@@ -88,7 +99,7 @@ def _compare_with_default(outcomes: Sequence[Outcome], route: str) -> AlwaysDefa
     pairs = Counter(zip((outcome.is_right for outcome in outcomes), is_right_by_default, strict=True))
     return AlwaysDefault(
         route=route,
-        accuracy=_compute_share(sum(is_right_by_default), len(outcomes)),
+        accuracy=compute_share(sum(is_right_by_default), len(outcomes)),
         gain=compare_pairs(pairs[True, False], pairs[False, True], len(outcomes)),
     )
 
@@ -99,8 +110,8 @@ def _measure_routes(outcomes: Sequence[Outcome]) -> dict[str, RouteFigures]:
     support = Counter(outcome.case.route for outcome in outcomes)
     return {
         route: RouteFigures(
-            precision=_compute_share(hits[route], answers[route]) if answers[route] else None,
-            recall=_compute_share(hits[route], support[route]) if support[route] else None,
+            precision=compute_share(hits[route], answers[route]) if answers[route] else None,
+            recall=compute_share(hits[route], support[route]) if support[route] else None,
             f1=compute_f1_score(hits[route], answers[route], support[route]),
             support=support[route],
         )
@@ -127,12 +138,7 @@ def _measure_groups(outcomes: Sequence[Outcome], list_keys: Callable[[Outcome], 
 
 
 def _measure_accuracy(outcomes: Sequence[Outcome]) -> Share:
-    return _compute_share(sum(outcome.is_right for outcome in outcomes), len(outcomes))
-
-
-def _compute_share(hits: int, total: int) -> Share:
-    """Returns the share of hits in `total`, which is at least 1."""
-    return Share(hits, total, hits / total, compute_wilson_interval(hits, total))
+    return compute_share(sum(outcome.is_right for outcome in outcomes), len(outcomes))
 
 
 def _measure_latency(seconds: Sequence[float]) -> Latency:

@@ -25,6 +25,8 @@ _SERVED: Final = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
 """The modes that the classifier may choose. No build serves ORCHESTRATION yet, and AUTO is what it decides."""
 _ONLY_ONE: Final = "It is the only route that this request may take."
 _CHOSEN: Final = "The classifier chose it."
+_EMBEDDED: Final = "The embedding chose it."
+_EMBEDDED_FALLBACK: Final = "The classifier's model failed; this is what the embedding, less sure, would choose."
 _CACHED: Final = "The classifier chose it before, for the same conversation."
 _DEFAULT: Final = "The classifier failed; this is the default."
 _NOT_DEFAULT: Final = "The classifier failed; this is the first route that the caller may take."
@@ -84,11 +86,12 @@ class AutomaticMode:
             reason = _DEFAULT if route is self._fallback else _NOT_DEFAULT
             return route.decide(replace(draft, source=RouteSource.CLASSIFIER_FALLBACK, reason=reason), preference)
         others = _reject([each for each in routes if each is not chosen], RouteRejectionCause.NOT_CHOSEN)
-        is_cached = verdict.classification is None
+        source, reason = _explain(verdict)
         draft = replace(
             draft,
-            source=RouteSource.CACHE if is_cached else RouteSource.CLASSIFIER,
-            reason=_CACHED if is_cached else _CHOSEN,
+            source=source,
+            reason=reason,
+            confidence=verdict.confidence,
             rejected_routes=(*draft.rejected_routes, *others),
         )
         return chosen.decide(draft, preference)
@@ -101,6 +104,17 @@ class AutomaticMode:
 
     def _may_use_model(self, decision: RouteDecision, caller: Caller) -> bool:
         return caller.may_use_model(decision.model or self._table.find_default())
+
+
+def _explain(verdict: Verdict) -> tuple[RouteSource, str]:
+    """Returns the source of a verdict that has a route, and the sentence for it."""
+    classification = verdict.classification
+    if verdict.confidence is not None:
+        is_second = classification is not None and bool(classification.failure or classification.flaw)
+        return RouteSource.EMBEDDING, _EMBEDDED_FALLBACK if is_second else _EMBEDDED
+    if classification is None:
+        return RouteSource.CACHE, _CACHED
+    return RouteSource.CLASSIFIER, _CHOSEN
 
 
 def _reject(routes: Iterable[Route], cause: RouteRejectionCause) -> tuple[RejectedRoute, ...]:

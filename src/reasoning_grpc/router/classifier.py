@@ -62,6 +62,8 @@ class Verdict:
     """Empty when the classifier gave no usable answer."""
     classification: Classification | None = None
     """None when the route comes from the cache."""
+    confidence: float | None = None
+    """The probability that the route is right, where the embedding chose it; None where a model or the cache did."""
 
 
 class Classifier(Protocol):

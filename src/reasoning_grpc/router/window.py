@@ -36,7 +36,7 @@ def conversation_window(
     assistant, not the request: they are included only when there are no other messages.
     """
     spoken = [message for message in messages if message.role is not Role.SYSTEM] or list(messages)
-    texts = [(message.role, " ".join(_texts(message.content))) for message in spoken[-max_messages:]]
+    texts = [(message.role, " ".join(list_texts(message.content))) for message in spoken[-max_messages:]]
     room = max_characters
     while True:
         lines = "\n".join(_lines(texts, room))
@@ -59,13 +59,13 @@ def _lines(texts: list[tuple[Role, str]], room: int) -> list[str]:
         characters = int(room * _SHARE)
         if lines and characters < _MIN_CHARACTERS:
             break
-        visible = _visible_text(text, characters)
+        visible = cut_text(text, characters)
         room -= len(visible)
         lines.append(json.dumps({"role": role.value.lower(), "text": visible}, ensure_ascii=False))
     return lines[::-1]
 
 
-def _texts(content: Iterable[Part]) -> Iterator[str]:
+def list_texts(content: Iterable[Part]) -> Iterator[str]:
     for part in content:
         match part.content:
             case Text(text=text) | Refusal(text=text):
@@ -80,7 +80,7 @@ def _texts(content: Iterable[Part]) -> Iterator[str]:
                 pass
 
 
-def _visible_text(text: str, characters: int) -> str:
+def cut_text(text: str, characters: int) -> str:
     """Returns the visible characters of a text, cut in the middle to at most this many."""
     scanned = _SCANNED * characters
     if len(text) > 2 * scanned:

@@ -133,6 +133,8 @@ def _add_decision(facts: dict[str, Any], decision: RouteDecision) -> None:
     facts["route"] = decision.route
     facts["mode"] = decision.mode
     facts["route_source"] = decision.source
+    if decision.confidence is not None:
+        facts["route_confidence"] = round(decision.confidence, 4)
     if decision.rule_id:
         facts["rule_id"] = decision.rule_id
     classification = decision.classification

@@ -1,6 +1,7 @@
 """Checks that this build can serve what a configuration describes: models, providers, prompt files, tools."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from reasoning_grpc.agent import TOOLS_PLACEHOLDER
 from reasoning_grpc.catalog import (
@@ -11,9 +12,10 @@ from reasoning_grpc.catalog import (
     find_proxy_problem,
     is_untested,
 )
-from reasoning_grpc.config import Config, suggest
+from reasoning_grpc.config import ClassifierStrategy, Config, suggest
 from reasoning_grpc.litellm_model import find_price_map
 from reasoning_grpc.router import ROUTES_PLACEHOLDER
+from reasoning_grpc.router.embedding import InvalidExamples, is_embedding_installed, parse_examples
 from reasoning_grpc.tools import find_tool_problems
 
 
@@ -28,6 +30,7 @@ def find_config_problems(config: Config) -> list[str]:
         problems += filter(None, map(find_proxy_problem, config.models.values()))
     problems += [problem for caller in config.callers.values() for problem in find_key_problems(caller, config)]
     problems += _find_prompt_problems(config)
+    problems += _find_router_embedding_problems(config)
     problems += find_tool_problems(config)
     if (embedded_name := find_embedded_name(config)) in config.models:
         problems.append(f"models.{embedded_name}: the embedded model has this name")
@@ -63,6 +66,32 @@ def _find_prompt_problems(config: Config) -> Iterator[str]:
             continue
         if place not in prompt:
             yield f"{key}: {str(file)!r} has no {place}, where the {place.strip('{}')} are put in"
+
+
+def _find_router_embedding_problems(config: Config) -> Iterator[str]:
+    """Yields a sentence for each part of the embedding's configuration that cannot be used."""
+    entry = config.classifier
+    if entry.strategy is not ClassifierStrategy.MODEL and not is_embedding_installed():
+        strategy = entry.strategy.lower()
+        yield f"classifier.strategy: {strategy} needs the embedding: pip install 'reasoning-grpc[embedding]'"
+    if entry.router_file is not None and not entry.router_file.is_file():
+        yield f"classifier.router_file: {str(entry.router_file)!r} is not a file"
+    for route in config.routes.values():
+        if route.examples_file is not None:
+            yield from _find_file_problems(route.name, route.examples_file)
+
+
+def _find_file_problems(name: str, file: Path) -> Iterator[str]:
+    key = f"routes.{name}.examples_file"
+    try:
+        examples = parse_examples(file.read_bytes())
+    except OSError:
+        yield f"{key}: {str(file)!r} is not a readable file"
+    except InvalidExamples as exc:
+        yield from (f"{key}: {problem}" for problem in exc.problems)
+    else:
+        if not any(example.route == name for example in examples):
+            yield f"{key}: {str(file)!r} has no example of the route {name!r}"
 
 
 def _find_unknown_models(config: Config) -> Iterator[str]:

@@ -30,6 +30,7 @@ from reasoning_grpc.server.metrics import observe_reloads
 from reasoning_grpc.server.model_trial import Trials, try_models
 from reasoning_grpc.server.reload import ReloadStatus
 from reasoning_grpc.server.reports import WorkerState
+from reasoning_grpc.server.router_embedding import RouterNotTrained, close_router_embedding, load_router_embedding
 from reasoning_grpc.server.shared_threads import start_shared_threads
 from reasoning_grpc.server.start_error import StartError
 from reasoning_grpc.server.succession import Prepared, Succession
@@ -131,7 +132,7 @@ class Server:
                 await self._listen()
         except BaseException as exc:
             await self._close()
-            if isinstance(exc, EmbeddedStartError | BindError | ThreadsNotStarted):
+            if isinstance(exc, EmbeddedStartError | BindError | ThreadsNotStarted | RouterNotTrained):
                 raise StartError(str(exc)) from exc
             raise
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
@@ -216,6 +217,7 @@ class Server:
             self._parts.proxy.start()
         await self._parts.toolbox.start()
         await asyncio.gather(self._warm_up(), self._start_embedded())
+        await load_router_embedding(self._parts)
 
     async def _close(self, *, closes_connections: bool = True) -> None:
         if self._grpc is not None:
@@ -229,6 +231,8 @@ class Server:
             if closes_connections:
                 await self._grpc.stop(_CLOSE_SECONDS)
         await self._succession.close_former()
+        await close_router_embedding(self._parts)
+        self._parts.embedding.close()
         await self._parts.toolbox.aclose()
         await self._parts.table.aclose()
         await self._parts.model.aclose()

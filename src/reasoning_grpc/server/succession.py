@@ -8,6 +8,7 @@ from reasoning_grpc.rpc import CallTracker
 from reasoning_grpc.server.certificates import CertificateError, Certificates, TLSFiles, find_tls_files
 from reasoning_grpc.server.listener import build_call_interceptor, switch_calls
 from reasoning_grpc.server.metrics import observe_parts
+from reasoning_grpc.server.router_embedding import RouterNotTrained, close_router_embedding, load_router_embedding
 from reasoning_grpc.server.wiring import ServerParts, build_parts
 from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.tools import ThreadsNotStarted
@@ -33,6 +34,7 @@ class Prepared:
     async def aclose(self) -> None:
         """Gives up what was prepared; nothing has changed."""
         await self._parts.toolbox.aclose_beside(self._succession.parts.toolbox)
+        await close_router_embedding(self._parts)
 
 
 class Succession:
@@ -76,9 +78,10 @@ class Succession:
             await parts.toolbox.start()
             if problems := await parts.toolbox.find_unmet_requirements():
                 raise ConfigError(problems)
+            await load_router_embedding(parts)
         except BaseException as exc:
             await prepared.aclose()
-            if isinstance(exc, ThreadsNotStarted):
+            if isinstance(exc, ThreadsNotStarted | RouterNotTrained):
                 raise ConfigError([str(exc)]) from exc
             raise
         return prepared
@@ -101,9 +104,11 @@ class Succession:
         for closing in former:
             closing.cancel()
         await asyncio.gather(*(parts.toolbox.aclose_beside(self.parts.toolbox) for parts in former.values()))
+        await asyncio.gather(*map(close_router_embedding, former.values()))
 
     async def _close_when_unused(self, former: ServerParts) -> None:
         """Closes what only a former configuration uses, when the calls that began with it have ended."""
         successor = self.parts
         await self._tracker.wait_for_calls_of_now()
         await former.toolbox.aclose_beside(successor.toolbox)
+        await close_router_embedding(former)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from reasoning_grpc.catalog import (
     ProxyModels,
     TracedListing,
 )
-from reasoning_grpc.config import ClassifierEntry, Config, ProxyEntry, Settings
+from reasoning_grpc.config import ClassifierEntry, ClassifierStrategy, Config, ProxyEntry, Settings
 from reasoning_grpc.domain import ModelSourceKind
 from reasoning_grpc.embedded import EmbeddedUpstream
 from reasoning_grpc.engine import Engine
@@ -46,6 +47,7 @@ from reasoning_grpc.router import (
     build_rule,
     load_classifier_prompt,
 )
+from reasoning_grpc.router.embedding import EmbeddingClassifier, EmbeddingRunner, RouterTraining, build_route_examples
 from reasoning_grpc.server.descriptors import bound_connections, raise_descriptor_limit
 from reasoning_grpc.server.embedded_model import build_embedded_model
 from reasoning_grpc.telemetry import Telemetry
@@ -72,6 +74,10 @@ class ServerParts:
     """None: the configuration has no proxy."""
     embedded: EmbeddedUpstream | None
     """None: this server runs no model itself."""
+    embedding: EmbeddingRunner
+    """Loads and runs the router's embedding when the mode AUTO first needs it."""
+    router_embedding: EmbeddingClassifier | None
+    """Chooses routes by the embedding; None: a model chooses them."""
     guards: UpstreamGuards
     """What the calls to each upstream share."""
     pools: Mapping[str, ConnectionPool]
@@ -121,7 +127,9 @@ def build_parts(
         tools_of_callers=list_tools_of_callers(config),
         previous=None if previous is None else previous.toolbox,
     )
-    router = _build_router(config, table, _build_classifier(config.classifier, model, table, tracer))
+    asked = _build_model_classifier(config.classifier, model, table)
+    router_embedding = _build_router_embedding(config, lasting.embedding, asked)
+    router = _build_router(config, table, _trace_classifier(router_embedding or asked, tracer))
     spans = AgentSpans(tracer, captures_content=telemetry.captures_content)
     agent = Agent(model, windows, toolbox, _build_limits(settings), _read_prompts(settings), spans)
     return ServerParts(
@@ -135,6 +143,8 @@ def build_parts(
         toolbox=toolbox,
         proxy=lasting.proxy,
         embedded=lasting.embedded,
+        embedding=lasting.embedding,
+        router_embedding=router_embedding,
         pools=pools,
         quotas=lasting.quotas,
         call_quotas=lasting.call_quotas,
@@ -148,6 +158,7 @@ class _LastingParts:
     guards: UpstreamGuards
     proxy: ProxyModels | None
     embedded: EmbeddedUpstream | None
+    embedding: EmbeddingRunner
     pools: Mapping[str, ConnectionPool]
     quotas: MemoryQuotas
     call_quotas: ModelCallQuotas
@@ -160,6 +171,7 @@ def _build_lasting_parts(config: Config, tracer: Tracer | None, attached: Embedd
         guards=_build_guards(config.settings),
         proxy=None if config.proxy is None else _build_proxy_models(config.proxy, config, tracer, pools),
         embedded=attached or build_embedded_model(config),
+        embedding=EmbeddingRunner(),
         pools=pools,
         quotas=quotas,
         call_quotas=ModelCallQuotas(quotas),
@@ -273,12 +285,33 @@ def _build_router(config: Config, table: ModelTable, classifier: Classifier) -> 
     )
 
 
-def _build_classifier(
-    entry: ClassifierEntry, model: ResilientModel, table: ModelTable, tracer: Tracer | None
-) -> Classifier:
+def _build_model_classifier(entry: ClassifierEntry, model: ResilientModel, table: ModelTable) -> ModelClassifier:
     file = entry.prompt_file
     prompt = load_classifier_prompt() if file is None else ClassifierPrompt(file.read_text("utf-8"))
-    classifier = ModelClassifier(model, table, entry, prompt)
+    return ModelClassifier(model, table, entry, prompt)
+
+
+def _build_router_embedding(
+    config: Config, runner: EmbeddingRunner, model: ModelClassifier
+) -> EmbeddingClassifier | None:
+    entry = config.classifier
+    if entry.strategy is ClassifierStrategy.MODEL:
+        return None
+    if (file := entry.router_file) is not None:
+        train: RouterTraining = partial(EmbeddingRunner.read_router, file=file)
+    else:
+        examples = build_route_examples(config.routes)
+        train = partial(EmbeddingRunner.train, examples=examples, max_messages=entry.window_messages)
+    return EmbeddingClassifier(
+        runner,
+        train,
+        model=model if entry.strategy is ClassifierStrategy.CASCADE else None,
+        threshold=entry.threshold,
+        max_messages=entry.window_messages,
+    )
+
+
+def _trace_classifier(classifier: Classifier, tracer: Tracer | None) -> Classifier:
     return classifier if tracer is None else TracedClassifier(classifier, tracer)
 
 

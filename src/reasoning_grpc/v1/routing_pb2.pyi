@@ -112,6 +112,8 @@ class _RouteSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RouteSour
     """An earlier classification of the same conversation decided."""
     ROUTE_SOURCE_DEFAULT: _RouteSource.ValueType  # 7
     """The server's default decided."""
+    ROUTE_SOURCE_EMBEDDING: _RouteSource.ValueType  # 8
+    """An embedding of the conversation decided, without a model call."""
 
 class RouteSource(_RouteSource, metaclass=_RouteSourceEnumTypeWrapper):
     """What decided a route."""
@@ -132,6 +134,8 @@ ROUTE_SOURCE_CACHE: RouteSource.ValueType  # 6
 """An earlier classification of the same conversation decided."""
 ROUTE_SOURCE_DEFAULT: RouteSource.ValueType  # 7
 """The server's default decided."""
+ROUTE_SOURCE_EMBEDDING: RouteSource.ValueType  # 8
+"""An embedding of the conversation decided, without a model call."""
 Global___RouteSource: _TypeAlias = RouteSource  # noqa: Y015
 
 class _RouteRejectionCause:
@@ -230,7 +234,9 @@ class RouteDecision(_message.Message):
     otherwise.
     """
     confidence: _builtins.float
-    """How sure the classifier was, from 0 to 1. Set only when it was measured."""
+    """The calibrated probability, from 0 to 1, that the route is right. Set only
+    when `source` is EMBEDDING.
+    """
     @_builtins.property
     def classification(self) -> Global___Classification:
         """What the classifier did. Unset when the decision needed no classifier."""
@@ -266,7 +272,7 @@ Global___RouteDecision: _TypeAlias = RouteDecision  # noqa: Y015
 
 @_typing.final
 class Classification(_message.Message):
-    """What the model that classifies requests did."""
+    """What the model or the embedding that classifies requests did."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -280,18 +286,20 @@ class Classification(_message.Message):
     FLAW_FIELD_NUMBER: _builtins.int
     FAILURE_DETAIL_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model that was called. When `skipped` is true, the model that
-    would have been called.
+    """Name of the model that was called, or of the embedding that was used. When
+    `skipped` is true, the one that would have been called or used.
     """
     skipped: _builtins.bool
     """Whether the model was not called because the caller wanted rules only."""
     failure: _errors_pb2.ErrorReason.ValueType
-    """Why the model call failed. Set only when `source` is CLASSIFIER_FALLBACK
-    and the model did not answer.
+    """Why the model call failed. Set only when the model did not answer and
+    `source` is CLASSIFIER_FALLBACK, or EMBEDDING with less confidence than the
+    server's threshold.
     """
     flaw: _errors_pb2.AnswerFlaw.ValueType
-    """Why the answer could not be used. Set only when `source` is
-    CLASSIFIER_FALLBACK and the model did answer.
+    """Why the answer could not be used. Set only when the model did answer and
+    `source` is CLASSIFIER_FALLBACK, or EMBEDDING with less confidence than the
+    server's threshold.
     """
     failure_detail: _builtins.str
     """Explains `failure` or `flaw` in a short English sentence."""

@@ -25,6 +25,8 @@ def write_route_decision(message: routing_pb2.RouteDecision, decision: RouteDeci
     if decision.requested_mode is not None:
         message.requested_mode = enums.ROUTING_MODE.to_proto[decision.requested_mode]
     message.requested_route = decision.requested_route
+    if decision.confidence is not None:
+        message.confidence = decision.confidence
     if decision.classification is not None:
         _write_classification(message.classification, decision.classification)
     for rejected in decision.rejected_routes:

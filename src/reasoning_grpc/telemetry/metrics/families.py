@@ -246,7 +246,7 @@ CLASSIFIER_DURATION: Final = Family(
     name="reasoning_grpc.classifier.duration",
     kind=Kind.HISTOGRAM,
     unit="s",
-    help="How long the classifier took, by its model.",
+    help="How long the classifier took, by its model, or by the embedding.",
     labels=(_MODEL,),
     bounds=_LONG_SECONDS,
 )

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file reasoning_grpc/v1/routing.proto.
  */
 export const file_reasoning_grpc_v1_routing: GenFile = /*@__PURE__*/
-  fileDesc("Ch9yZWFzb25pbmdfZ3JwYy92MS9yb3V0aW5nLnByb3RvEhFyZWFzb25pbmdfZ3JwYy52MSKHAQoOUm91dGluZ09wdGlvbnMSLAoEbW9kZRgBIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlJvdXRpbmdNb2RlEg0KBXJvdXRlGAIgASgJEjgKCnByZWZlcmVuY2UYAyABKA4yJC5yZWFzb25pbmdfZ3JwYy52MS5Sb3V0aW5nUHJlZmVyZW5jZSKbAwoNUm91dGVEZWNpc2lvbhINCgVyb3V0ZRgBIAEoCRIsCgRtb2RlGAIgASgOMh4ucmVhc29uaW5nX2dycGMudjEuUm91dGluZ01vZGUSDQoFbW9kZWwYAyABKAkSLgoGc291cmNlGAQgASgOMh4ucmVhc29uaW5nX2dycGMudjEuUm91dGVTb3VyY2USDwoHcnVsZV9pZBgFIAEoCRIOCgZyZWFzb24YBiABKAkSNgoOcmVxdWVzdGVkX21vZGUYByABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5Sb3V0aW5nTW9kZRIXCg9yZXF1ZXN0ZWRfcm91dGUYCCABKAkSFwoKY29uZmlkZW5jZRgJIAEoAUgAiAEBEjkKDmNsYXNzaWZpY2F0aW9uGAogASgLMiEucmVhc29uaW5nX2dycGMudjEuQ2xhc3NpZmljYXRpb24SOQoPcmVqZWN0ZWRfcm91dGVzGAsgAygLMiAucmVhc29uaW5nX2dycGMudjEuUmVqZWN0ZWRSb3V0ZUINCgtfY29uZmlkZW5jZSKyAgoOQ2xhc3NpZmljYXRpb24SDQoFbW9kZWwYASABKAkSDgoGcm91dGVzGAIgAygJEg8KB3NraXBwZWQYAyABKAgSKgoHbGF0ZW5jeRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgV1c2FnZRgFIAEoCzIYLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlEiUKBGNvc3QYBiABKAsyFy5yZWFzb25pbmdfZ3JwYy52MS5Db3N0Ei8KB2ZhaWx1cmUYByABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5FcnJvclJlYXNvbhIrCgRmbGF3GAggASgOMh0ucmVhc29uaW5nX2dycGMudjEuQW5zd2VyRmxhdxIWCg5mYWlsdXJlX2RldGFpbBgJIAEoCSJlCg1SZWplY3RlZFJvdXRlEg0KBXJvdXRlGAEgASgJEjUKBWNhdXNlGAIgASgOMiYucmVhc29uaW5nX2dycGMudjEuUm91dGVSZWplY3Rpb25DYXVzZRIOCgZyZWFzb24YAyABKAkqnAEKC1JvdXRpbmdNb2RlEhwKGFJPVVRJTkdfTU9ERV9VTlNQRUNJRklFRBAAEhwKGFJPVVRJTkdfTU9ERV9QQVNTVEhST1VHSBABEhoKFlJPVVRJTkdfTU9ERV9SRUFTT05JTkcQAhIeChpST1VUSU5HX01PREVfT1JDSEVTVFJBVElPThADEhUKEVJPVVRJTkdfTU9ERV9BVVRPEAQqlQEKEVJvdXRpbmdQcmVmZXJlbmNlEiIKHlJPVVRJTkdfUFJFRkVSRU5DRV9VTlNQRUNJRklFRBAAEh4KGlJPVVRJTkdfUFJFRkVSRU5DRV9RVUFMSVRZEAESHwobUk9VVElOR19QUkVGRVJFTkNFX0JBTEFOQ0VEEAISGwoXUk9VVElOR19QUkVGRVJFTkNFX0NPU1QQAyrsAQoLUm91dGVTb3VyY2USHAoYUk9VVEVfU09VUkNFX1VOU1BFQ0lGSUVEEAASFQoRUk9VVEVfU09VUkNFX1JVTEUQARIYChRST1VURV9TT1VSQ0VfUkVRVUVTVBACEhkKFVJPVVRFX1NPVVJDRV9NRVRBREFUQRADEhsKF1JPVVRFX1NPVVJDRV9DTEFTU0lGSUVSEAQSJAogUk9VVEVfU09VUkNFX0NMQVNTSUZJRVJfRkFMTEJBQ0sQBRIWChJST1VURV9TT1VSQ0VfQ0FDSEUQBhIYChRST1VURV9TT1VSQ0VfREVGQVVMVBAHKooBChNSb3V0ZVJlamVjdGlvbkNhdXNlEiUKIVJPVVRFX1JFSkVDVElPTl9DQVVTRV9VTlNQRUNJRklFRBAAEiQKIFJPVVRFX1JFSkVDVElPTl9DQVVTRV9OT1RfQ0hPU0VOEAESJgoiUk9VVEVfUkVKRUNUSU9OX0NBVVNFX0NBTExFUl9UT09MUxACQnkKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQgxSb3V0aW5nUHJvdG9QAVpLZ2l0aHViLmNvbS9yZWFzb25pbmctZ3JwYy9yZWFzb25pbmctZ3JwYy9jbGllbnRzL2dvL3JlYXNvbmluZ3YxO3JlYXNvbmluZ3YxYgZwcm90bzM", [file_google_protobuf_duration, file_reasoning_grpc_v1_errors, file_reasoning_grpc_v1_usage]);
+  fileDesc("Ch9yZWFzb25pbmdfZ3JwYy92MS9yb3V0aW5nLnByb3RvEhFyZWFzb25pbmdfZ3JwYy52MSKHAQoOUm91dGluZ09wdGlvbnMSLAoEbW9kZRgBIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLlJvdXRpbmdNb2RlEg0KBXJvdXRlGAIgASgJEjgKCnByZWZlcmVuY2UYAyABKA4yJC5yZWFzb25pbmdfZ3JwYy52MS5Sb3V0aW5nUHJlZmVyZW5jZSKbAwoNUm91dGVEZWNpc2lvbhINCgVyb3V0ZRgBIAEoCRIsCgRtb2RlGAIgASgOMh4ucmVhc29uaW5nX2dycGMudjEuUm91dGluZ01vZGUSDQoFbW9kZWwYAyABKAkSLgoGc291cmNlGAQgASgOMh4ucmVhc29uaW5nX2dycGMudjEuUm91dGVTb3VyY2USDwoHcnVsZV9pZBgFIAEoCRIOCgZyZWFzb24YBiABKAkSNgoOcmVxdWVzdGVkX21vZGUYByABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5Sb3V0aW5nTW9kZRIXCg9yZXF1ZXN0ZWRfcm91dGUYCCABKAkSFwoKY29uZmlkZW5jZRgJIAEoAUgAiAEBEjkKDmNsYXNzaWZpY2F0aW9uGAogASgLMiEucmVhc29uaW5nX2dycGMudjEuQ2xhc3NpZmljYXRpb24SOQoPcmVqZWN0ZWRfcm91dGVzGAsgAygLMiAucmVhc29uaW5nX2dycGMudjEuUmVqZWN0ZWRSb3V0ZUINCgtfY29uZmlkZW5jZSKyAgoOQ2xhc3NpZmljYXRpb24SDQoFbW9kZWwYASABKAkSDgoGcm91dGVzGAIgAygJEg8KB3NraXBwZWQYAyABKAgSKgoHbGF0ZW5jeRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgV1c2FnZRgFIAEoCzIYLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlEiUKBGNvc3QYBiABKAsyFy5yZWFzb25pbmdfZ3JwYy52MS5Db3N0Ei8KB2ZhaWx1cmUYByABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5FcnJvclJlYXNvbhIrCgRmbGF3GAggASgOMh0ucmVhc29uaW5nX2dycGMudjEuQW5zd2VyRmxhdxIWCg5mYWlsdXJlX2RldGFpbBgJIAEoCSJlCg1SZWplY3RlZFJvdXRlEg0KBXJvdXRlGAEgASgJEjUKBWNhdXNlGAIgASgOMiYucmVhc29uaW5nX2dycGMudjEuUm91dGVSZWplY3Rpb25DYXVzZRIOCgZyZWFzb24YAyABKAkqnAEKC1JvdXRpbmdNb2RlEhwKGFJPVVRJTkdfTU9ERV9VTlNQRUNJRklFRBAAEhwKGFJPVVRJTkdfTU9ERV9QQVNTVEhST1VHSBABEhoKFlJPVVRJTkdfTU9ERV9SRUFTT05JTkcQAhIeChpST1VUSU5HX01PREVfT1JDSEVTVFJBVElPThADEhUKEVJPVVRJTkdfTU9ERV9BVVRPEAQqlQEKEVJvdXRpbmdQcmVmZXJlbmNlEiIKHlJPVVRJTkdfUFJFRkVSRU5DRV9VTlNQRUNJRklFRBAAEh4KGlJPVVRJTkdfUFJFRkVSRU5DRV9RVUFMSVRZEAESHwobUk9VVElOR19QUkVGRVJFTkNFX0JBTEFOQ0VEEAISGwoXUk9VVElOR19QUkVGRVJFTkNFX0NPU1QQAyqIAgoLUm91dGVTb3VyY2USHAoYUk9VVEVfU09VUkNFX1VOU1BFQ0lGSUVEEAASFQoRUk9VVEVfU09VUkNFX1JVTEUQARIYChRST1VURV9TT1VSQ0VfUkVRVUVTVBACEhkKFVJPVVRFX1NPVVJDRV9NRVRBREFUQRADEhsKF1JPVVRFX1NPVVJDRV9DTEFTU0lGSUVSEAQSJAogUk9VVEVfU09VUkNFX0NMQVNTSUZJRVJfRkFMTEJBQ0sQBRIWChJST1VURV9TT1VSQ0VfQ0FDSEUQBhIYChRST1VURV9TT1VSQ0VfREVGQVVMVBAHEhoKFlJPVVRFX1NPVVJDRV9FTUJFRERJTkcQCCqKAQoTUm91dGVSZWplY3Rpb25DYXVzZRIlCiFST1VURV9SRUpFQ1RJT05fQ0FVU0VfVU5TUEVDSUZJRUQQABIkCiBST1VURV9SRUpFQ1RJT05fQ0FVU0VfTk9UX0NIT1NFThABEiYKIlJPVVRFX1JFSkVDVElPTl9DQVVTRV9DQUxMRVJfVE9PTFMQAkJ5Chppby5naXRodWIucmVhc29uaW5nZ3JwYy52MUIMUm91dGluZ1Byb3RvUAFaS2dpdGh1Yi5jb20vcmVhc29uaW5nLWdycGMvcmVhc29uaW5nLWdycGMvY2xpZW50cy9nby9yZWFzb25pbmd2MTtyZWFzb25pbmd2MWIGcHJvdG8z", [file_google_protobuf_duration, file_reasoning_grpc_v1_errors, file_reasoning_grpc_v1_usage]);
 
 /**
  * Which path serves a request.
@@ -120,7 +120,8 @@ export type RouteDecision = Message<"reasoning_grpc.v1.RouteDecision"> & {
   requestedRoute: string;
 
   /**
-   * How sure the classifier was, from 0 to 1. Set only when it was measured.
+   * The calibrated probability, from 0 to 1, that the route is right. Set only
+   * when `source` is EMBEDDING.
    *
    * @generated from field: optional double confidence = 9;
    */
@@ -149,14 +150,14 @@ export const RouteDecisionSchema: GenMessage<RouteDecision> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_routing, 1);
 
 /**
- * What the model that classifies requests did.
+ * What the model or the embedding that classifies requests did.
  *
  * @generated from message reasoning_grpc.v1.Classification
  */
 export type Classification = Message<"reasoning_grpc.v1.Classification"> & {
   /**
-   * Name of the model that was called. When `skipped` is true, the model that
-   * would have been called.
+   * Name of the model that was called, or of the embedding that was used. When
+   * `skipped` is true, the one that would have been called or used.
    *
    * @generated from field: string model = 1;
    */
@@ -199,16 +200,18 @@ export type Classification = Message<"reasoning_grpc.v1.Classification"> & {
   cost?: Cost | undefined;
 
   /**
-   * Why the model call failed. Set only when `source` is CLASSIFIER_FALLBACK
-   * and the model did not answer.
+   * Why the model call failed. Set only when the model did not answer and
+   * `source` is CLASSIFIER_FALLBACK, or EMBEDDING with less confidence than the
+   * server's threshold.
    *
    * @generated from field: reasoning_grpc.v1.ErrorReason failure = 7;
    */
   failure: ErrorReason;
 
   /**
-   * Why the answer could not be used. Set only when `source` is
-   * CLASSIFIER_FALLBACK and the model did answer.
+   * Why the answer could not be used. Set only when the model did answer and
+   * `source` is CLASSIFIER_FALLBACK, or EMBEDDING with less confidence than the
+   * server's threshold.
    *
    * @generated from field: reasoning_grpc.v1.AnswerFlaw flaw = 8;
    */
@@ -416,6 +419,13 @@ export enum RouteSource {
    * @generated from enum value: ROUTE_SOURCE_DEFAULT = 7;
    */
   DEFAULT = 7,
+
+  /**
+   * An embedding of the conversation decided, without a model call.
+   *
+   * @generated from enum value: ROUTE_SOURCE_EMBEDDING = 8;
+   */
+  EMBEDDING = 8,
 }
 
 /**
