@@ -9,7 +9,7 @@ from reasoning_grpc.domain.fold import CompletionBuilder
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.rpc import convert
 from reasoning_grpc.rpc.convert import Caps
-from reasoning_grpc.rpc.interceptor import call_context
+from reasoning_grpc.rpc.served_method import call_context
 from reasoning_grpc.v1 import (
     classification_pb2,
     completion_pb2,
