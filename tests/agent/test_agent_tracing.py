@@ -1,15 +1,12 @@
 """The agent's spans as a collector receives them: one for each step and tool, without any content."""
 
-import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import pytest
 
 from reasoning_grpc.config import Config
-from reasoning_grpc.telemetry.export import Telemetry
-from reasoning_grpc.telemetry.plan import read_telemetry_plan
 from tests.support import agent_tools
 from tests.support import tools as shared_tools
 from tests.support.agent import (
@@ -23,7 +20,8 @@ from tests.support.agent import (
 from tests.support.agent_tools import ToolLog
 from tests.support.deadlines import try_deadlines
 from tests.support.otlp import OtlpReceiver, ReceivedSpan
-from tests.support.serving import UPSTREAM_KEY, RunningServer, serving
+from tests.support.serving import UPSTREAM_KEY, RunningServer
+from tests.support.spans import serving_traced
 from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream
 
 Tracing = Callable[[Config], AbstractAsyncContextManager[RunningServer]]
@@ -44,17 +42,7 @@ def tracing(monkeypatch: pytest.MonkeyPatch, receiver: OtlpReceiver) -> Tracing:
     """Returns a function that starts a server which exports its spans to the collector."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", receiver.endpoint)
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
-
-    @asynccontextmanager
-    async def run(config: Config) -> AsyncIterator[RunningServer]:
-        telemetry = Telemetry(read_telemetry_plan(os.environ))
-        try:
-            async with serving(config, telemetry) as running:
-                yield running
-        finally:
-            await telemetry.aclose()
-
-    return run
+    return serving_traced
 
 
 async def wait_for_spans(receiver: OtlpReceiver, *names: str) -> list[ReceivedSpan]:

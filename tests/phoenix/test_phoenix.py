@@ -17,13 +17,12 @@ import pytest
 from bench.services import find_free_port
 from reasoning_grpc.config import Config
 from reasoning_grpc.engine.captured_content import SESSION_LABEL
-from reasoning_grpc.telemetry import Telemetry, read_telemetry_plan
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, models_pb2
 from scripts.check_phoenix import PHOENIX
 from tests.support.agent import agent_config, collect_events, plan_call, reasoning_request, write_plan
 from tests.support.factories import a_wire_request
-from tests.support.serving import RunningServer, config_for, model_entry, serving
-from tests.support.spans import ANSWER, CHAT, COMPLETE, PROMPT, SERVICE_PATH, STREAM_COMPLETE
+from tests.support.serving import RunningServer, config_for, model_entry
+from tests.support.spans import ANSWER, CHAT, COMPLETE, PROMPT, SERVICE_PATH, STREAM_COMPLETE, serving_traced
 from tests.support.upstream import FakeToolCall, FakeUpstream
 
 pytestmark = [pytest.mark.phoenix, pytest.mark.process, pytest.mark.timeout(400)]
@@ -121,12 +120,8 @@ async def traced_server(
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", f"openinference.project.name={project}")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
     monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", content)
-    telemetry = Telemetry(read_telemetry_plan(os.environ))
-    try:
-        async with serving(config, telemetry) as running:
-            yield running
-    finally:
-        await telemetry.aclose()
+    async with serving_traced(config) as running:
+        yield running
 
 
 async def test_an_agent_is_shown_with_its_steps_and_tools(

@@ -1,14 +1,18 @@
 """The spans that tests expect of the server: their names, attributes and trace contexts."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
 from reasoning_grpc.config import Config
 from reasoning_grpc.server.listener import SERVICE as SERVICE_NAME
+from reasoning_grpc.telemetry.export import Telemetry
+from reasoning_grpc.telemetry.plan import read_telemetry_plan
 from tests.support.otlp import OtlpReceiver, ReceivedSpan
 from tests.support.serving import (
     RunningServer,
+    serving,
 )
 from tests.support.upstream import (
     FakeUpstream,
@@ -33,6 +37,17 @@ ANSWER: Final = "a secret that the answer holds"
 
 Tracing = Callable[[Config], AbstractAsyncContextManager[RunningServer]]
 """Runs a server whose telemetry is exported to the receiver."""
+
+
+@asynccontextmanager
+async def serving_traced(config: Config) -> AsyncIterator[RunningServer]:
+    """Runs a server with the telemetry that the environment variables request, all of which is exported at the end."""
+    telemetry = Telemetry(read_telemetry_plan(os.environ))
+    try:
+        async with serving(config, telemetry) as running:
+            yield running
+    finally:
+        await telemetry.aclose()
 
 
 async def only_span(receiver: OtlpReceiver, name: str) -> ReceivedSpan:

@@ -1,22 +1,16 @@
 """Fixtures of the tests of telemetry: a collector, and servers that export to it."""
 
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
-from reasoning_grpc.config import Config
-from reasoning_grpc.telemetry.export import Telemetry
-from reasoning_grpc.telemetry.plan import read_telemetry_plan
 from tests.support.otlp import OtlpReceiver
 from tests.support.serving import (
     RunningServer,
     config_for,
     model_entry,
-    serving,
 )
-from tests.support.spans import Tracing
+from tests.support.spans import Tracing, serving_traced
 from tests.support.upstream import (
     FakeUpstream,
 )
@@ -40,17 +34,7 @@ def otel(monkeypatch: pytest.MonkeyPatch, receiver: OtlpReceiver) -> pytest.Monk
 @pytest.fixture
 def tracing(otel: pytest.MonkeyPatch) -> Tracing:  # noqa: ARG001 - it sets the variables that are read here
     """Runs a server with the telemetry that the variables request."""
-
-    @asynccontextmanager
-    async def run(config: Config) -> AsyncIterator[RunningServer]:
-        telemetry = Telemetry(read_telemetry_plan(os.environ))
-        try:
-            async with serving(config, telemetry) as running:
-                yield running
-        finally:
-            await telemetry.aclose()
-
-    return run
+    return serving_traced
 
 
 @pytest.fixture
