@@ -1,7 +1,7 @@
 """`python -m bench.dashboard`: runs a load in which an upstream fails, and draws the dashboard over a real Prometheus.
 
-Grafana is not needed: the panels are those of its file, `deploy/grafana/reasoning-grpc.json`, Prometheus answers their
-queries, and only the drawing is ours.
+Grafana is not needed: the panels are those of its file, `deploy/grafana/reasoning-grpc.json`, Prometheus scrapes the
+admin port of a server with two workers and answers their queries, and only the drawing is ours.
 """
 
 import argparse
@@ -15,12 +15,10 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from bench.dashboard.load import Load, build_config, serve_upstreams
+from bench.dashboard.load import Load, serve, serve_upstreams
 from bench.setup import install_peers
-from reasoning_grpc.telemetry import Telemetry
 from scripts.dashboard import Panel, read_panels
-from tests.support.prometheus import JOB, Prometheus, ScrapedPage, running_prometheus
-from tests.support.serving import serving
+from tests.support.prometheus import JOB, Prometheus, running_prometheus
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "build" / "bench"
@@ -47,19 +45,16 @@ def main() -> int:
 
 async def _run(seconds: float) -> dict[str, Any]:
     """Returns the lines of every panel, and when the upstream failed, in seconds from the start of the load."""
-    telemetry = Telemetry()
-    page = ScrapedPage(lambda: [telemetry.metrics.take_snapshot()])
     with tempfile.TemporaryDirectory() as folder:
         async with (
             serve_upstreams() as upstreams,
-            serving(build_config(upstreams), telemetry) as running,
-            page.serve(),
-            running_prometheus(Path(folder), page.port, "1s") as prometheus,
+            serve(Path(folder), upstreams) as running,
+            running_prometheus(Path(folder), int(running.admin_address().rpartition(":")[2]), "1s") as prometheus,
         ):
             load = Load(running, upstreams)
             started = time.time()
             await load.run(seconds)
-            await page.wait_for_scrapes(2)
+            await prometheus.wait_for_scrapes(await prometheus.count_scrapes() + 2)
             ended = time.time()
             panels = [await _read_panel(prometheus, panel, started, ended) for panel in read_panels()]
     return {"panels": panels, "fault": load.fault, "seconds": ended - started, "outcomes": load.outcomes}

@@ -1,26 +1,51 @@
 """The load behind the picture of the dashboard: calls of every kind, of three callers, and an upstream that fails."""
 
 import asyncio
+import os
 import random
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
 
-from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, ToolEntry, hash_token
-from reasoning_grpc.domain import Capability, Prices
+from reasoning_grpc.config import hash_token
 from reasoning_grpc.v1 import routing_pb2
+from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
+from scripts.pages import ROOT
 from tests.support.agent import TOOLS, plan_call, reasoning_request, write_plan
 from tests.support.classification import write_choice
 from tests.support.factories import a_stream_request, a_wire_request
-from tests.support.serving import RunningServer, config_for, model_entry, proxy_entry
+from tests.support.server_process import ServerFolder
 from tests.support.upstream import FakeUpstream, Standing
 from tests.support.wire_calls import read_to_end
+from tests.support.workers import OWN_CONNECTION, RunningWorkers, serving_workers
 
-_CALLERS: Final = ("web", "batch", "mobile")
+_CALLERS: Final = {
+    "web": "tokens_per_minute = 40_000\nusd_per_day = 20",
+    "batch": "calls_in_flight = 8",
+    "mobile": "requests_per_minute = 200",
+}
+"""The callers, with their limits."""
+_CONNECTIONS: Final = 8
+_PRICES: Final = "input_usd_per_million = 250\noutput_usd_per_million = 1000"
+_OPTIONS: Final = """
+default_model = "fast"
+breaker_min_calls = 10
+breaker_open_seconds = 2
+max_calls_in_flight = 8
+max_queued_calls = 8
+admission_queue_seconds = 0.2
+discovery_ttl_seconds = 20
+agent_max_steps = 2
+[classifier]
+model = "judge"
+cache_entries = 0
+"""
 _AUTO: Final = routing_pb2.RoutingOptions(mode=routing_pb2.ROUTING_MODE_AUTO)
 _WORDS: Final = [f"word{number} " for number in range(40)]
 
@@ -61,33 +86,47 @@ async def serve_upstreams() -> AsyncIterator[Upstreams]:
         yield Upstreams(fast, spare, large, thinker, judge)
 
 
-def build_config(upstreams: Upstreams) -> Config:
-    """Builds the configuration of the server under load. Its breakers open soon, and try again after two seconds."""
-    priced: dict[str, Any] = {"prices": Prices(input=250_000_000_000, output=1_000_000_000_000)}
-    json_schema = frozenset({Capability.JSON_SCHEMA})
-    entries = (
-        model_entry(upstreams.fast.api_base, "fast", fallback_models=("spare",), **priced),
-        model_entry(upstreams.spare.api_base, "spare", **priced),
-        model_entry(upstreams.fast.api_base, "alone", **priced),
-        model_entry(upstreams.large.api_base, "large", **priced),
-        model_entry(upstreams.thinker.api_base, "thinker", capabilities=json_schema, **priced),
-        model_entry(upstreams.judge.api_base, "judge", capabilities=json_schema),  # without prices
-    )
-    callers = {name: CallerEntry(name=name, token_hash=hash_token(name)) for name in _CALLERS}
-    settings: dict[str, Any] = {"breaker_min_calls": 10, "breaker_open_seconds": 2.0, "max_calls_in_flight": 16}
-    settings |= {"max_queued_calls": 8, "admission_queue_seconds": 0.2, "discovery_ttl_seconds": 20.0}
-    config = config_for(*entries, callers=callers, agent_max_steps=2, **settings)
-    tools = {name: ToolEntry(name=name, function=TOOLS[name]) for name in ("weather", "fail")}
-    classifier = ClassifierEntry(model="judge", cache_entries=0)
-    return replace(config, tools=tools, classifier=classifier, proxy=proxy_entry(upstreams.judge))
+def write_config(folder: Path, upstreams: Upstreams) -> None:
+    """Writes the configuration of the server under load. Its breakers open soon, and try again after two seconds."""
+    models = {
+        "fast": (upstreams.fast, f'fallback_models = ["spare"]\n{_PRICES}'),
+        "spare": (upstreams.spare, _PRICES),
+        "alone": (upstreams.fast, _PRICES),
+        "large": (upstreams.large, _PRICES),
+        "thinker": (upstreams.thinker, f'capabilities = ["json_schema"]\n{_PRICES}'),
+        "judge": (upstreams.judge, 'capabilities = ["json_schema"]'),  # without prices
+    }
+    entries = [
+        f'[models.{name}]\nlitellm_model = "openai/{name}"\napi_base = "{upstream.api_base}"\n{more}'
+        for name, (upstream, more) in models.items()
+    ]
+    callers = [f'[callers.{name}]\ntoken_hash = "{hash_token(name)}"\n{limits}' for name, limits in _CALLERS.items()]
+    tools = [f'[tools.{name}]\nfunction = "{TOOLS[name]}"' for name in ("weather", "fail")]
+    (folder / "reasoning.toml").write_text("\n".join([_OPTIONS, *entries, *callers, *tools]))
+
+
+@asynccontextmanager
+async def serve(folder: Path, upstreams: Upstreams) -> AsyncIterator[RunningWorkers]:
+    """Runs a server with two workers and an admin port."""
+    write_config(folder, upstreams)
+    judge = {"LITELLM_BASE_URL": f"http://127.0.0.1:{upstreams.judge.port}", "LITELLM_API_KEY": "sk-proxy"}
+    server = ServerFolder(folder, upstreams.fast, variables={"PYTHONPATH": str(ROOT), **judge})
+    async with serving_workers(server) as running:
+        yield running
 
 
 class Load:
-    """Makes calls for a time. In the middle third of it the upstream `fast` answers 503 to everything."""
+    """Makes calls for a time. In the middle third of it the upstream `fast` answers 503 to everything.
 
-    def __init__(self, running: RunningServer, upstreams: Upstreams) -> None:
-        self._stub: Any = running.stub
+    Before that the server is reloaded with a file that has a mistake, and then with one that has none; after it one of
+    the two workers is killed.
+    """
+
+    def __init__(self, running: RunningWorkers, upstreams: Upstreams) -> None:
+        self._running = running
         self._upstreams = upstreams
+        channels = [grpc.aio.insecure_channel(running.address, options=OWN_CONNECTION) for _ in range(_CONNECTIONS)]
+        self._stubs: list[Any] = [ReasoningServiceStub(channel) for channel in channels]
         self.outcomes: Counter[str] = Counter()
         """The calls by the names of their codes."""
         self.fault = (0.0, 0.0)
@@ -107,6 +146,12 @@ class Load:
             ):
                 group.create_task(self._repeat(make_call, interval_seconds, seconds))
             group.create_task(self._fail_for_a_third())
+            group.create_task(self._reload_twice(seconds / 10, seconds / 5))
+            group.create_task(self._kill_worker(seconds * 5 / 6))
+
+    @property
+    def _stub(self) -> Any:
+        return random.choice(self._stubs)
 
     async def _fail_for_a_third(self) -> None:
         always = self._upstreams.fast.always
@@ -114,6 +159,20 @@ class Load:
         always.fail(503)
         await asyncio.sleep(self.fault[1] - self.fault[0])
         always.reply("All ", "is ", "well.")
+
+    async def _reload_twice(self, broken_at: float, repaired_at: float) -> None:
+        file = Path(self._running.server.log.parent, "reasoning.toml")
+        good = await asyncio.to_thread(file.read_text)
+        await asyncio.sleep(broken_at)
+        await asyncio.to_thread(file.write_text, "max_retries = -1\n" + good)
+        self._running.server.process.send_signal(signal.SIGHUP)
+        await asyncio.sleep(repaired_at - broken_at)
+        await asyncio.to_thread(file.write_text, good)
+        self._running.server.process.send_signal(signal.SIGHUP)
+
+    async def _kill_worker(self, at: float) -> None:
+        await asyncio.sleep(at)
+        os.kill((await self._running.describe())[0]["process_id"], signal.SIGKILL)
 
     async def _repeat(self, make_call: Callable[[], Awaitable[Any]], interval_seconds: float, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -131,7 +190,7 @@ class Load:
             self.outcomes[error.code().name] += 1
 
     async def _complete(self) -> None:
-        await self._stub.Complete(a_wire_request(), metadata=_authorize(random.choice(_CALLERS)))
+        await self._stub.Complete(a_wire_request(), metadata=_authorize(random.choice(list(_CALLERS))))
 
     async def _complete_alone(self) -> None:
         """Calls a model that has no fallback model."""

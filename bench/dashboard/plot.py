@@ -20,6 +20,7 @@ _UNITS: Final = {
     "bytes": "megabytes",
     "currencyUSD": "US dollars",
     "percentunit": "cores",
+    "percent": "percent",
 }
 _FACTORS: Final = {"bytes": 1e-6}
 

@@ -201,6 +201,38 @@ async def test_check_config_says_how_limits_are_counted(tmp_path: Path) -> None:
     assert json.loads(as_json.out)["limited_callers"] == ["billing"]
 
 
+async def test_check_config_says_what_each_worker_has(tmp_path: Path) -> None:
+    """With workers, bounds and limits hold for each of them, and the command says so; without, it says nothing."""
+    (tmp_path / "reasoning.toml").write_text(
+        f'''
+        default_model = "fast"
+        workers = 3
+        max_calls_in_flight = 50
+        [models.fast]
+        litellm_model = "openai/gpt-4o-mini"
+        api_base = "http://127.0.0.1:9"
+        [callers.eve]
+        token_hash = "{hash_token("eve")}"
+        usd_per_day = 5
+        '''
+    )
+
+    as_text, as_json, alone = await asyncio.gather(
+        run("check-config", folder=tmp_path),
+        run("check-config", "--json", folder=tmp_path),
+        run("check-config", "--workers", "1", "--json", folder=tmp_path),
+    )
+
+    lines, summary = as_text.out.splitlines(), json.loads(as_json.out)
+    assert lines[3].startswith("workers  3; for each of them: max_calls_in_flight 50, max_queued_calls ")
+    assert lines[4] == (
+        "limits   of eve: each of the 3 workers counts for itself, and from zero when it starts, "
+        "so a caller may use 3 times as much"
+    )
+    assert (summary["workers"], summary["each_worker"]["max_calls_in_flight"]) == (3, 50)
+    assert "workers" not in json.loads(alone.out)
+
+
 async def test_check_config_says_which_models_no_proxy_reaches(tmp_path: Path) -> None:
     """With an HTTP proxy, models that litellm reaches over its own connections are refused; the proxy is described."""
     models = {

@@ -243,7 +243,9 @@ async def test_without_a_server_the_command_says_so(tmp_path: Path) -> None:
     assert (missing.code, left.code, unnamed.code) == (1, 1, 1)
     assert missing.err == f"reasoning-grpc: {file}: there is no such file, so no server runs\n"
     assert left.err == f"reasoning-grpc: {file}: no server runs; one that was killed left this file\n"
-    assert unnamed.err == "reasoning-grpc: give --pid-file, or set pid_file in the configuration of the server\n"
+    assert unnamed.err == (
+        "reasoning-grpc: give --pid-file or --admin-listen, or a configuration of the server that has one of the two\n"
+    )
 
 
 async def test_two_servers_cannot_share_a_file(upstream: FakeUpstream, tmp_path: Path) -> None:

@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from reasoning_grpc.telemetry import Metrics, Snapshot, render_prometheus
-
-OF_SUPERVISION: Final = ("reasoning_grpc.worker", "reasoning_grpc.reload")
-"""How the names of metrics begin that a server in the process of a test does not have: nobody supervises it."""
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,15 @@
-"""A real Prometheus that scrapes a page of the test, and answers queries."""
+"""A real Prometheus that scrapes the admin port of a server, and answers queries."""
 
 import asyncio
 import math
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from aiohttp import web
-
-from reasoning_grpc.telemetry import Snapshot, render_prometheus
-from tests.support.upstream.changes import Changes
 
 JOB: Final = "reasoning-grpc"
 _START_SECONDS: Final = 60.0
@@ -24,46 +19,6 @@ scrape_configs:
   - job_name: reasoning-grpc
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
 """
-
-
-@dataclass
-class ScrapedPage:
-    """A page over HTTP that has the metrics of snapshots, and counts how often it was scraped."""
-
-    take_snapshots: Callable[[], Iterable[Snapshot]]
-    port: int = 0
-    scrapes: int = 0
-    content_types: set[str] = field(default_factory=set)
-    _changes: Changes = field(default_factory=Changes)
-
-    @asynccontextmanager
-    async def serve(self) -> AsyncIterator["ScrapedPage"]:
-        """Serves the page on a free port of loopback."""
-        app = web.Application()
-        app.router.add_get("/metrics", self._answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = runner.addresses[0][1]
-        try:
-            yield self
-        finally:
-            await runner.cleanup()
-
-    async def wait_for_scrapes(self, more: int = 1) -> None:
-        """Waits until the page was scraped so many more times."""
-        wanted = self.scrapes + more
-        await self._changes.expect(
-            lambda: self.scrapes >= wanted, lambda: f"expected {wanted} scrapes, there were {self.scrapes}"
-        )
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        page, content_type = render_prometheus(self.take_snapshots(), request.headers.get("Accept", ""))
-        self.scrapes += 1
-        self.content_types.add(content_type)
-        self._changes.notify()
-        return web.Response(body=page, headers={"Content-Type": content_type})
 
 
 class Prometheus:
@@ -81,6 +36,17 @@ class Prometheus:
         """Returns the series of a span of time, in seconds since 1970."""
         times = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
         return await self._get("/api/v1/query_range", {"query": expression, **times})
+
+    async def count_scrapes(self) -> int:
+        """Returns how often the page was scraped."""
+        series = await self.query("count_over_time(up[1h])")
+        return int(float(series[0]["value"][1])) if series else 0
+
+    async def wait_for_scrapes(self, count: int) -> None:
+        """Waits until the page was scraped so often."""
+        async with asyncio.timeout(_START_SECONDS):
+            while await self.count_scrapes() < count:  # noqa: ASYNC110 - another process scrapes
+                await asyncio.sleep(0.1)
 
     async def wait_until_ready(self) -> None:
         """Waits until Prometheus answers."""

@@ -35,7 +35,7 @@ def reload(parsed: argparse.Namespace) -> int:
     """Runs the command `reload`."""
     from reasoning_grpc.cli import reload_command
 
-    return reload_command.reload(parsed.pid_file, parsed.config, parsed.timeout_seconds)
+    return reload_command.reload(parsed.pid_file, parsed.admin_listen, parsed.config, parsed.timeout_seconds)
 
 
 def list_tools(parsed: argparse.Namespace) -> int:

@@ -12,10 +12,10 @@ from reasoning_grpc.catalog import (
     is_untested,
     list_models_with_own_key,
 )
-from reasoning_grpc.config import Config, ModelEntry, ProxyEntry, UpstreamProxyEntry
+from reasoning_grpc.config import Config, ModelEntry, ProxyEntry, Settings, UpstreamProxyEntry
 from reasoning_grpc.domain import Prices
 from reasoning_grpc.litellm_model import Way, find_price_map
-from reasoning_grpc.server import Trial, Trials
+from reasoning_grpc.server import Trial, Trials, count_workers
 from reasoning_grpc.telemetry import Export, TelemetryPlan
 
 WAYS: Final = {
@@ -24,7 +24,10 @@ WAYS: Final = {
     Way.FOREIGN: "litellm's reader over its own connections",
 }
 """The names of the ways, for people."""
-_LIMITS_NOTE: Final = "each process of the server counts for itself, and from zero when it starts"
+_COUNTS_ALONE: Final = "counts for itself, and from zero when it starts"
+_LIMITS_NOTE: Final = f"each process of the server {_COUNTS_ALONE}"
+_PER_WORKER: Final = ("max_calls_in_flight", "max_queued_calls", "max_calls_per_upstream", "max_upstream_connections")
+"""The options whose numbers hold for each worker, and not for all of them together."""
 _PRICES: Final = {
     "entry": "from its entry",
     "litellm": "from litellm's price map",
@@ -52,6 +55,7 @@ def build_summary(
     return {
         "listen": settings.listen,
         "tls": settings.tls_certificate is not None,
+        **_describe_workers(settings),
         "callers": sorted(config.callers),
         **({"limited_callers": limited} if (limited := _list_limited_callers(config)) else {}),
         **_describe_upstream_proxy(config.upstream_proxy),
@@ -72,8 +76,11 @@ def format_summary(summary: Mapping[str, Any]) -> str:
         f"listen   {summary['listen']}{' with TLS' if summary['tls'] else ''}",
         f"callers  {', '.join(summary['callers']) or 'anyone, without a token'}",
     ]
+    if "workers" in summary:
+        bounds = ", ".join(f"{name} {value}" for name, value in summary["each_worker"].items())
+        lines.append(f"workers  {summary['workers']}; for each of them: {bounds}")
     if limited := summary.get("limited_callers"):
-        lines.append(f"limits   of {', '.join(limited)}: {_LIMITS_NOTE}")
+        lines.append(_format_limits(limited, summary.get("workers", 1)))
     if upstream_proxy := summary.get("upstream_proxy"):
         lines.append(_format_upstream_proxy(upstream_proxy))
     lines += [_format_upstream_keys(keys) for keys in summary.get("upstream_keys", ())]
@@ -92,6 +99,21 @@ def format_summary(summary: Mapping[str, Any]) -> str:
     if summary["captures_content"]:
         lines.append("content  traces hold the words of messages, answers, plans and tools")
     return "\n".join(lines)
+
+
+def _describe_workers(settings: Settings) -> dict[str, Any]:
+    """Returns the number of workers, and what each of them has for itself; nothing for a server without workers."""
+    workers = count_workers(settings)
+    if workers == 1:
+        return {}
+    return {"workers": workers, "each_worker": {name: getattr(settings, name) for name in _PER_WORKER}}
+
+
+def _format_limits(callers: Sequence[str], workers: int) -> str:
+    note = _LIMITS_NOTE
+    if workers > 1:
+        note = f"each of the {workers} workers {_COUNTS_ALONE}, so a caller may use {workers} times as much"
+    return f"limits   of {', '.join(callers)}: {note}"
 
 
 def _describe_model(entry: ModelEntry, unset_keys: Sequence[str]) -> dict[str, Any]:

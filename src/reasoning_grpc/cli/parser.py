@@ -196,8 +196,9 @@ def _add_reload(subparsers: "Subparsers") -> None:
         description="Lets a server on this machine read its configuration anew, and shows what became of it.",
     )
     reload.add_argument("--pid-file", type=Path, metavar="FILE", help="file with the server's process number")
+    reload.add_argument("--admin-listen", metavar="ADDRESS", help="HTTP port of the server, in place of the file")
     reload.add_argument(
-        "--config", type=Path, metavar="FILE", help="configuration that names this file; else REASONING_CONFIG"
+        "--config", type=Path, metavar="FILE", help="configuration that has one of the two; else REASONING_CONFIG"
     )
     reload.add_argument(
         "--timeout-seconds", type=float, default=60.0, metavar="SECONDS", help="longest time to wait (%(default)s)"

@@ -29,7 +29,7 @@ from reasoning_grpc.server import (
     ReloadStatus,
     StartError,
     Supervisor,
-    count_cores,
+    count_workers,
     end_process,
     find_config_problems,
     find_unknown_providers,
@@ -56,7 +56,7 @@ def serve(flags: Mapping[str, Any], file: Path | None) -> int:
         return _report_start_problems(problems, settings.log_format)
     pid_file = None if settings.pid_file is None else PidFile(settings.pid_file)
     source = _Source(flags, file, pid_file)
-    if (workers := settings.workers or count_cores()) > 1:
+    if (workers := count_workers(settings)) > 1:
         return _serve_with_workers(config, plan, workers, source)
     return asyncio.run(_serve_alone(config, plan, source))
 

@@ -14,12 +14,13 @@ from reasoning_grpc.config.routing import (
     RuleCondition,
     RuleEntry,
 )
-from reasoning_grpc.config.settings import Config, LogFormat, Option, Settings, options
+from reasoning_grpc.config.settings import AUTO_WORKERS, Config, LogFormat, Option, Settings, options
 from reasoning_grpc.config.succession import find_kept_options, keep_unchanged_entries
 from reasoning_grpc.config.tools import MCP_SEPARATOR, TOOL_NAME, McpServerEntry, ToolEntry, ToolLimits
 from reasoning_grpc.config.upstream_proxy import UpstreamProxyEntry
 
 __all__ = [
+    "AUTO_WORKERS",
     "MCP_SEPARATOR",
     "MODEL_NAME",
     "PROXY_PREFIX",

@@ -80,6 +80,10 @@ class _Meter:
         if used > 0:
             self._window.add(used)
 
+    def count(self) -> int:
+        """Returns what is used and reserved. It changes nothing, so another thread may call it."""
+        return self._window.count() + self.reserved
+
     def read_balance(self) -> Balance:
         """Returns what is left."""
         used, seconds = self._window.read()
@@ -164,6 +168,17 @@ class MemoryQuotas:
         """See `CallerQuotas.list_balances`."""
         self._expire(self._clock())
         return [meter.read_balance() for meter in self._find_meters(caller, limits).values()]
+
+    def count_remaining(self, caller: str, limits: CallerLimits) -> Sequence[tuple[QuotaKind, int, int]]:
+        """Returns each limit that the caller has, with its amount and what is left of it.
+
+        It changes nothing, so another thread may call it.
+        """
+        meters = self._meters.get(caller, {})
+        return [
+            (kind, limit, limit if (meter := meters.get(kind)) is None else max(0, limit - meter.count()))
+            for kind, limit in limits.list_limits()
+        ]
 
     def _find_meters(self, caller: str, limits: CallerLimits) -> dict[QuotaKind, _Meter]:
         """Returns the meters of a caller with these limits. When the limits have changed, what it has used counts on.

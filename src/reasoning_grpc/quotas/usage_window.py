@@ -33,6 +33,10 @@ class UsageWindow(Protocol):
         """Returns what counts, and the seconds after which nothing of it counts any more."""
         ...
 
+    def count(self) -> int:
+        """Returns what counts. It changes nothing, so another thread may call it."""
+        ...
+
     def add(self, amount: int) -> None:
         """Adds what was used."""
         ...
@@ -73,6 +77,10 @@ class SlidingMinute:
             self._debt -= paid
             counting, seconds = self._read_counting()
         return counting + self._debt, seconds + self._find_seconds(self._debt)
+
+    def count(self) -> int:
+        """See `UsageWindow.count`."""
+        return self._limit - self._limiter.peek(_KEY).remaining + self._debt
 
     def add(self, amount: int) -> None:
         """See `UsageWindow.add`."""
@@ -128,6 +136,10 @@ class DayOfUtc:
             self._day, self._used = day, self._limit - self._limiter.peek(_KEY).remaining
         return self._used, _DAY_SECONDS - second
 
+    def count(self) -> int:
+        """See `UsageWindow.count`."""
+        return self._limit - self._limiter.peek(_KEY).remaining
+
     def add(self, amount: int) -> None:
         """See `UsageWindow.add`. `throttled` counts what exceeds the limit of a fixed window as well."""
         self._day = int(time.time()) // _DAY_SECONDS
@@ -147,6 +159,10 @@ class NothingUsed:
     def read(self) -> tuple[int, float]:
         """See `UsageWindow.read`."""
         return 0, 0.0
+
+    def count(self) -> int:
+        """See `UsageWindow.count`."""
+        return 0
 
     def add(self, amount: int) -> None:
         """See `UsageWindow.add`."""

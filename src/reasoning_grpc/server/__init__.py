@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from reasoning_grpc.server.listener import SERVICE
     from reasoning_grpc.server.model_trial import Trial, Trials
     from reasoning_grpc.server.process_end import end_process
-    from reasoning_grpc.server.reload import Reloader, ReloadStatus
+    from reasoning_grpc.server.process_identity import ProcessIdentity
+    from reasoning_grpc.server.reload import Reloader
+    from reasoning_grpc.server.reload_status import ReloadStatus
     from reasoning_grpc.server.server import Server
     from reasoning_grpc.server.start_error import StartError
-    from reasoning_grpc.server.workers.cores import count_cores
+    from reasoning_grpc.server.workers.cores import count_workers
     from reasoning_grpc.server.workers.run import supervise
     from reasoning_grpc.server.workers.supervisor import Supervisor
 
 _MODULES: Final = {
-    "ReloadStatus": "reload",
+    "ProcessIdentity": "process_identity",
+    "ReloadStatus": "reload_status",
     "Reloader": "reload",
     "SERVICE": "listener",
     "Server": "server",
@@ -30,7 +33,7 @@ _MODULES: Final = {
     "Supervisor": "workers.supervisor",
     "Trial": "model_trial",
     "Trials": "model_trial",
-    "count_cores": "workers.cores",
+    "count_workers": "workers.cores",
     "end_process": "process_end",
     "find_config_problems": "config_check",
     "find_unknown_providers": "config_check",
@@ -41,6 +44,7 @@ _MODULES: Final = {
 
 __all__ = [
     "SERVICE",
+    "ProcessIdentity",
     "ReloadStatus",
     "Reloader",
     "Server",
@@ -49,7 +53,7 @@ __all__ = [
     "Supervisor",
     "Trial",
     "Trials",
-    "count_cores",
+    "count_workers",
     "end_process",
     "find_config_problems",
     "find_unknown_providers",

@@ -5,24 +5,32 @@ from datetime import UTC, datetime
 from typing import Final
 
 from reasoning_grpc.catalog import ProxyModels
+from reasoning_grpc.config import CallerEntry, Config
+from reasoning_grpc.domain import OPTION_NAMES, QuotaKind
 from reasoning_grpc.domain.errors import ReasoningError
 from reasoning_grpc.litellm_model import ConnectionPool
 from reasoning_grpc.llm import PROVIDERS, BreakerState, ResilientModel, UpstreamGuards
-from reasoning_grpc.server.reload import ReloadStatus
-from reasoning_grpc.server.reload_metrics import add_reloads
+from reasoning_grpc.quotas import MemoryQuotas
+from reasoning_grpc.server.reload_status import ReloadStatus, add_reloads
 from reasoning_grpc.server.wiring import ServerParts
 from reasoning_grpc.telemetry import Metrics, SnapshotBuilder, families
 
 _STATES: Final = tuple(BreakerState)
+_NANO_USD: Final = 1_000_000_000
 
 
-def observe_parts(metrics: Metrics, parts: ServerParts) -> "Providers":
-    """Lets each snapshot of the metrics ask the parts of the server. Returns what finds the providers of its models."""
+def observe_parts(metrics: Metrics, parts: ServerParts, get_config: Callable[[], Config]) -> "Providers":
+    """Lets each snapshot of the metrics ask the parts of the server. Returns what finds the providers of its models.
+
+    `get_config` returns the configuration of the moment of a snapshot.
+    """
     providers = Providers(parts.model)
     metrics.calls.find_provider = providers.find
-    pools, guards = parts.pools, parts.guards  # they outlive a configuration, and the other parts do not
+    # These outlive a configuration, and the other parts do not.
+    pools, guards, quotas = parts.pools, parts.guards, parts.quotas
     metrics.add_source(lambda builder: _add_connections(builder, pools))
     metrics.add_source(lambda builder: _add_upstreams(builder, guards))
+    metrics.add_source(lambda builder: _add_callers(builder, get_config().callers, quotas))
     if (proxy := parts.proxy) is not None:
         metrics.add_source(lambda builder: _add_discovery(builder, proxy))
     return providers
@@ -49,6 +57,16 @@ def _add_upstreams(builder: SnapshotBuilder, guards: UpstreamGuards) -> None:
         builder.add(families.UPSTREAM_IN_FLIGHT, guard.slots.in_use, guard.model)
         builder.add(families.UPSTREAM_QUEUED, guard.slots.waiting, guard.model)
         builder.add(families.UPSTREAM_LIMIT, guard.slots.limit, guard.model)
+
+
+def _add_callers(builder: SnapshotBuilder, callers: Mapping[str, CallerEntry], quotas: MemoryQuotas) -> None:
+    for name, entry in callers.items():
+        if entry.limits is None:
+            continue
+        for kind, limit, remaining in quotas.count_remaining(name, entry.limits):
+            unit = _NANO_USD if kind is QuotaKind.COST else 1
+            builder.add(families.CALLER_LIMIT, limit / unit, name, OPTION_NAMES[kind])
+            builder.add(families.CALLER_REMAINING, remaining / unit, name, OPTION_NAMES[kind])
 
 
 def _add_discovery(builder: SnapshotBuilder, proxy: ProxyModels) -> None:

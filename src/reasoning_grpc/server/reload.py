@@ -4,10 +4,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from reasoning_grpc.config import Config, ConfigError, compute_fingerprint, find_kept_options
+from reasoning_grpc.server.reload_status import ReloadStatus
 
 ReadConfig = Callable[[Mapping[str, Any]], tuple[Config, list[str]]]
 """Reads the configuration with the values of options that are kept; returns it with every problem."""
@@ -23,41 +23,6 @@ class Switchable(Protocol):
     def switch(self) -> None:
         """Lets it take effect."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadStatus:
-    """The outcome of the reloads of a server, for metrics and for those who ask whether it is ready."""
-
-    fingerprint: str
-    """The fingerprint of the configuration that serves."""
-    reloads: int = 0
-    """The number of reloads that took effect."""
-    failures: int = 0
-    """The number of reloads that changed nothing."""
-    last_time: float | None = None
-    """When the last reload ended, in seconds since 1970; None: there was none."""
-    problems: tuple[str, ...] = ()
-    """Why the last reload changed nothing; empty when it took effect."""
-    needs_restart: tuple[str, ...] = ()
-    """The options that have other values in what was read last, and that keep theirs until a restart."""
-
-    @property
-    def has_succeeded(self) -> bool:
-        """Whether the last reload, if there was one, took effect."""
-        return not self.problems
-
-    def describe(self) -> dict[str, Any]:
-        """Returns the status as JSON has it."""
-        return {
-            "fingerprint": self.fingerprint,
-            "reloads": self.reloads,
-            "failures": self.failures,
-            "last_time": self.last_time,
-            "succeeded": self.has_succeeded,
-            "problems": list(self.problems),
-            "needs_restart": list(self.needs_restart),
-        }
 
 
 class Reloader:

@@ -8,6 +8,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from reasoning_grpc.server.reload_status import ReloadStatus
+
 INTERVAL_SECONDS: Final = 0.5
 
 
@@ -31,8 +33,8 @@ class WorkerReport(msgspec.Struct, frozen=True, tag="worker"):
     calls_in_flight: int = 0
     address: str = ""
     """The address on which it listens; empty until then."""
-    reload_problems: tuple[str, ...] = ()
-    """Why the last reload changed nothing; empty when it took effect, or when the supervisor reloads."""
+    reload_status: ReloadStatus | None = None
+    """The outcome of the reloads; None: the supervisor reloads."""
     metrics: bytes = b""
     """A snapshot of its metrics, encoded; empty where the last one still counts."""
 
@@ -51,10 +53,8 @@ class SupervisorReport(msgspec.Struct, frozen=True, tag="supervisor"):
     """The number of workers that should run."""
     restarts: int
     """The number of workers that were started because another one had died."""
-    reload_problems: tuple[str, ...] = ()
-    """Why the last reload changed nothing; empty when it took effect."""
-    metrics: bytes = b""
-    """A snapshot of the metrics of the reloads, encoded."""
+    reload_status: ReloadStatus | None = None
+    """The outcome of the reloads."""
 
 
 Report = WorkerReport | WorkerEnded | SupervisorReport
@@ -73,7 +73,7 @@ class ReportedServer(Protocol):
     def address(self) -> str: ...
 
     @property
-    def reload_problems(self) -> tuple[str, ...]: ...
+    def reload_status(self) -> ReloadStatus | None: ...
 
     def encode_metrics(self) -> bytes: ...
 
@@ -109,7 +109,7 @@ class Reporter:
                 state=server.state,
                 calls_in_flight=server.calls_in_flight,
                 address=server.address,
-                reload_problems=server.reload_problems,
+                reload_status=server.reload_status,
                 metrics=metrics,
             )
         )

@@ -28,7 +28,7 @@ from reasoning_grpc.server.listener import (
 )
 from reasoning_grpc.server.metrics import observe_reloads
 from reasoning_grpc.server.model_trial import Trials, try_models
-from reasoning_grpc.server.reload import ReloadStatus
+from reasoning_grpc.server.reload_status import ReloadStatus
 from reasoning_grpc.server.reports import WorkerState
 from reasoning_grpc.server.router_embedding import RouterNotTrained, close_router_embedding, load_router_embedding
 from reasoning_grpc.server.shared_threads import start_shared_threads
@@ -101,11 +101,6 @@ class Server:
     def embedded(self) -> EmbeddedUpstream | None:
         """The embedded model; None when this server does not run it."""
         return self._parts.embedded
-
-    @property
-    def reload_problems(self) -> tuple[str, ...]:
-        """Why the last reload changed nothing; empty when it took effect."""
-        return () if self.reload_status is None else self.reload_status.problems
 
     def encode_metrics(self) -> bytes:
         """Returns a snapshot of the metrics of this process, for another process."""

@@ -53,7 +53,7 @@ class Succession:
         files = find_tls_files(config.settings)
         self.certificates = None if files is None else Certificates(files)
         """None: the server has no TLS."""
-        self._providers = observe_parts(telemetry.metrics, self.parts)
+        self._providers = observe_parts(telemetry.metrics, self.parts, lambda: self.parts.config)
         self._former: dict[asyncio.Task[None], ServerParts] = {}
         """The parts of former configurations, by the tasks that close them when no call uses them any more."""
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from reasoning_grpc.server.admin.workers import HUNG_SECONDS, KnownWorkers
+from reasoning_grpc.server.reload_status import ReloadStatus
 from reasoning_grpc.server.reports import SupervisorReport, WorkerEnded, WorkerReport, WorkerState
 from reasoning_grpc.telemetry import families
 
@@ -96,6 +97,20 @@ def test_the_end_of_a_worker_says_nothing_of_the_next_one() -> None:
     workers.record(WorkerEnded(1, 10))
 
     assert workers.is_ready
+
+
+def test_the_reloads_are_those_of_the_supervisor() -> None:
+    """With workers the supervisor reloads: its status is that of the server, and its counts are in the metrics once."""
+    workers = KnownWorkers(Clock())
+    status = ReloadStatus("abc", reloads=3, failures=1, last_time=7.0, problems=("no",), needs_restart=("listen",))
+    workers.record(report(1))
+    workers.record(SupervisorReport(workers=2, restarts=0, reload_status=status))
+
+    assert workers.describe()["reload"] == status.describe()
+    numbers = workers.merge_metrics().numbers
+    assert numbers[families.RELOADS.name] == {("SUCCEEDED",): 3, ("FAILED",): 1}
+    assert numbers[families.RELOAD_FAILING.name] == {(): 1}
+    assert numbers[families.RELOAD_TIME.name] == {(): 7.0}
 
 
 def test_a_silent_supervisor_hangs() -> None:

@@ -175,9 +175,9 @@ async def test_no_worker_switches_to_a_bad_configuration(
         write_config(tmp_path, upstream, "rgt_new", more)
 
         line = await reload(running, "reload changed nothing")
-        body = await wait_for_readiness(running, lambda body: "reload_problems" in body)
+        body = await wait_for_readiness(running, lambda body: body["reload"]["failures"] == 1)
 
         assert any(problem in each for each in line["problems"])
-        assert body["reload_problems"] == line["problems"]
+        assert body["reload"]["problems"] == line["problems"]
         assert body["status"] == "ready"
         assert await call_all(running, "rgt_old") == [""] * CONNECTIONS

@@ -18,6 +18,7 @@ from reasoning_grpc.server.admin.messages import EndedMetrics, LogLine, OpenPort
 from reasoning_grpc.server.admin.pages import build_pages
 from reasoning_grpc.server.admin.workers import KnownWorkers
 from reasoning_grpc.server.channel import Channel
+from reasoning_grpc.server.process_identity import ProcessIdentity
 from reasoning_grpc.v1 import reasoning_service_pb2
 
 SERVICE: Final = reasoning_service_pb2.DESCRIPTOR.services_by_name["ReasoningService"].full_name
@@ -83,7 +84,8 @@ class _Ports:
 
     async def _open_pages(self, listen: str) -> str:
         host, _, port = listen.rpartition(":")
-        runner = web.AppRunner(build_pages(self._workers), access_log=None)
+        pages = build_pages(self._workers, ProcessIdentity.read(os.getppid()))
+        runner = web.AppRunner(pages, access_log=None)
         await runner.setup()
         try:
             await web.TCPSite(runner, host.strip("[]"), int(port)).start()

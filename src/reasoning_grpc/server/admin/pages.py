@@ -8,19 +8,23 @@ from typing import Any, Final
 from aiohttp import web
 
 from reasoning_grpc.server.admin.workers import KnownWorkers
+from reasoning_grpc.server.process_identity import ProcessIdentity
 from reasoning_grpc.telemetry import render_prometheus
 
 _DISTRIBUTION: Final = "reasoning-grpc"
 
 
-def build_pages(workers: KnownWorkers) -> web.Application:
-    """Builds the application that serves the pages."""
+def build_pages(workers: KnownWorkers, server: ProcessIdentity) -> web.Application:
+    """Builds the application that serves the pages; `server` is the process that a signal reloads or ends."""
+
+    def describe() -> dict[str, Any]:
+        return {"process": server.describe(), **workers.describe()}
 
     async def show_liveness(_request: web.Request) -> web.Response:
-        return _answer(workers.is_alive, "alive", "hung", workers.describe())
+        return _answer(workers.is_alive, "alive", "hung", describe())
 
     async def show_readiness(_request: web.Request) -> web.Response:
-        return _answer(workers.is_ready, "ready", "not ready", workers.describe())
+        return _answer(workers.is_ready, "ready", "not ready", describe())
 
     async def show_version(_request: web.Request) -> web.Response:
         return _write({"version": version(_DISTRIBUTION), "python": platform.python_version()})

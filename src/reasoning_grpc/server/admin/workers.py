@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from reasoning_grpc.server.reload_status import ReloadStatus, add_reloads
 from reasoning_grpc.server.reports import Report, SupervisorReport, WorkerEnded, WorkerReport, WorkerState
 from reasoning_grpc.telemetry import Snapshot, SnapshotBuilder, WorkerSnapshots, families
 
 _BEFORE: Final = "before"
-_SUPERVISOR: Final = "supervisor"
-"""The names of snapshots that are not those of a worker that runs."""
+"""The name of a snapshot that is not that of a worker that runs."""
 HUNG_SECONDS: Final = 5.0
 """The silence after which a process counts as hung: ten reports are then missing."""
 
@@ -53,8 +53,6 @@ class KnownWorkers:
                     del self._workers[report.worker]
             case SupervisorReport():
                 self._supervisor, self._supervisor_at = report, self._clock()
-                if report.metrics:
-                    self._snapshots.update(_SUPERVISOR, Snapshot.decode(report.metrics))
 
     def add_ended(self, metrics: bytes) -> None:
         """Adds the metrics of workers that ended before this object existed."""
@@ -66,7 +64,11 @@ class KnownWorkers:
         builder = SnapshotBuilder()
         for state, count in self.count_states().items():
             builder.add(families.WORKERS, count, state)
-        builder.add(families.WORKER_RESTARTS, 0 if self._supervisor is None else self._supervisor.restarts)
+        if self._supervisor is None:
+            builder.add(families.WORKER_RESTARTS, 0)
+        else:
+            builder.add(families.WORKER_RESTARTS, self._supervisor.restarts)
+            add_reloads(builder, self._supervisor.reload_status)  # a server without workers has them in its snapshot
         merged = self._snapshots.merge()
         merged.merge(builder.snapshot)
         return merged
@@ -95,8 +97,8 @@ class KnownWorkers:
     def describe(self) -> dict[str, Any]:
         """Returns what is known, as the pages show it."""
         described: dict[str, Any] = {"workers": [self._describe(heard) for _, heard in sorted(self._workers.items())]}
-        if problems := self._list_reload_problems():
-            described["reload_problems"] = problems
+        if (status := self._find_reload_status()) is not None:
+            described["reload"] = status.describe()
         if self._supervisor is not None:
             described["workers_wanted"] = self._supervisor.workers
             described["worker_restarts"] = self._supervisor.restarts
@@ -104,11 +106,12 @@ class KnownWorkers:
                 described["supervisor"] = "hung"
         return described
 
-    def _list_reload_problems(self) -> list[str]:
-        """Returns why the last reload changed nothing, as the supervisor says, or the server without workers."""
+    def _find_reload_status(self) -> ReloadStatus | None:
+        """Returns the outcome of the reloads, as the supervisor reports it, or the server without workers."""
         if self._supervisor is not None:
-            return list(self._supervisor.reload_problems)
-        return [problem for heard in self._workers.values() for problem in heard.report.reload_problems]
+            return self._supervisor.reload_status
+        statuses = (heard.report.reload_status for heard in self._workers.values())
+        return next(statuses, None)
 
     def _describe(self, heard: _Heard) -> dict[str, Any]:
         report = heard.report

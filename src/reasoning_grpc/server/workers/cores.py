@@ -1,11 +1,18 @@
-"""`count_cores`: how many cores this process may use."""
+"""`count_workers`: how many workers a server has, which may depend on the cores that this process may use."""
 
 import math
 import os
 from pathlib import Path
 from typing import Final
 
+from reasoning_grpc.config import AUTO_WORKERS, Settings
+
 _CGROUP_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+
+
+def count_workers(settings: Settings) -> int:
+    """Returns the number of workers of a server; with 1 it has none, and its only process serves."""
+    return count_cores() if settings.workers == AUTO_WORKERS else settings.workers
 
 
 def count_cores(quota: Path = _CGROUP_QUOTA) -> int:

@@ -16,8 +16,7 @@ from reasoning_grpc.server.admin.ports import build_admin_ports
 from reasoning_grpc.server.channel import Channel
 from reasoning_grpc.server.embedded_model import build_embedded_model
 from reasoning_grpc.server.interpreter import collecting_no_garbage
-from reasoning_grpc.server.reload import ReloadStatus
-from reasoning_grpc.server.reload_metrics import encode_reloads
+from reasoning_grpc.server.reload_status import ReloadStatus
 from reasoning_grpc.server.reports import INTERVAL_SECONDS, SupervisorReport, WorkerEnded, WorkerReport, WorkerState
 from reasoning_grpc.server.start_error import StartError
 from reasoning_grpc.server.workers.handle import WorkerHandle
@@ -298,8 +297,7 @@ class Supervisor:
                 SupervisorReport(
                     workers=len(self._restarts),
                     restarts=self._restart_count,
-                    reload_problems=() if self.reload_status is None else self.reload_status.problems,
-                    metrics=encode_reloads(self.reload_status),
+                    reload_status=self.reload_status,
                 )
             )
             asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._report)

@@ -34,6 +34,7 @@ _REASON: Final = Label("error.type", "the reasons of errors; empty for none")
 _PROVIDER: Final = Label("gen_ai.provider.name", "the providers of the models")
 _MODEL: Final = Label("gen_ai.request.model", "the names of the model table")
 _CALLER: Final = Label("reasoning_grpc.caller", "the configuration's callers")
+_LIMITS: Final = (_CALLER, Label("reasoning_grpc.limit", "the names of the limits"))
 _MODE: Final = Label("reasoning_grpc.mode", "the modes")
 
 _GRPC: Final = (("rpc.system.name", "grpc"),)
@@ -62,6 +63,20 @@ CALLER_CALLS: Final = Family(
     unit="{call}",
     help="Calls that have ended, by caller and code.",
     labels=(_CALLER, _CODE),
+)
+CALLER_LIMIT: Final = Family(
+    name="reasoning_grpc.caller.limit",
+    kind=Kind.GAUGE,
+    unit="1",
+    help="The limits of callers, in requests, calls, tokens or US dollars; each worker has the whole of them.",
+    labels=_LIMITS,
+)
+CALLER_REMAINING: Final = Family(
+    name="reasoning_grpc.caller.remaining",
+    kind=Kind.GAUGE,
+    unit="1",
+    help="What callers have left of their limits, in requests, calls, tokens or US dollars.",
+    labels=_LIMITS,
 )
 CALLS_IN_FLIGHT: Final = Family(
     name="reasoning_grpc.calls.in_flight",
@@ -308,11 +323,11 @@ DISCOVERY_FAILING: Final = Family(
     merge=Merge.MAX,
 )
 RELOADS: Final = Family(
-    name="reasoning_grpc.reload.count",
-    kind=Kind.GAUGE,
+    name="reasoning_grpc.reloads",
+    kind=Kind.COUNTER,
     unit="{reload}",
-    help="Reloads of the configuration since the start that took effect.",
-    merge=Merge.MAX,
+    help="Reloads of the configuration, by whether they took effect, or changed nothing.",
+    labels=(Label("reasoning_grpc.reload_result", "SUCCEEDED and FAILED"),),
 )
 RELOAD_FAILING: Final = Family(
     name="reasoning_grpc.reload.failing",
