@@ -177,6 +177,10 @@ bench-restart: $(READY) $(ENVOY) ## Restart and kill servers under load, behind 
 bench-kill: $(READY) ## Kill the embedded model and a LiteLLM proxy under load; takes some minutes
 	$(BIN)/python -m bench.kill $(ARGS)
 
+.PHONY: bench-workers
+bench-workers: $(READY) ## Compare two workers with one process, and kill one of them under load; takes two minutes
+	$(BIN)/python -m bench.workers $(ARGS)
+
 .PHONY: bench-overload
 bench-overload: $(READY) ## Offer up to five times what the server can serve; takes some minutes
 	$(BIN)/python -m bench.overload $(ARGS)

@@ -1,8 +1,13 @@
-"""`python -m bench.workers`: measures a server with two workers beside one without.
+"""`make bench-workers`: measures a server with two workers beside one without.
 
-Both serve the same unary calls over 64 connections, in turns, so that what else runs on the machine disturbs both
-alike. It prints the CPU time of a call, the share of the calls that the busier worker got, and the memory that a
-worker adds. Then it kills one of the two workers under load, and prints what the callers noticed.
+Both serve the same unary calls, in turns, so that what else runs on the machine disturbs both alike:
+
+- The servers share a core, and the client has another. Only the callers of one of the two workers make calls at a time,
+  as many as call the other server. So a worker does not take the core's caches from the other, which it never does on a
+  machine with enough cores; this is the CPU time that workers cost.
+- Everything runs on all cores, and 64 callers call both workers. This also gives the share of the calls that the busier
+  worker got, and the memory that a worker adds.
+- One of the two workers is killed under load, and this program prints what the callers noticed.
 """
 
 import argparse
@@ -13,10 +18,11 @@ import signal
 import statistics
 import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import grpc
 
@@ -33,25 +39,31 @@ SLOW_MODEL: Final = "mock-100-20"
 CONNECTIONS: Final = 64
 _KILL_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 0.5
+_POLL_SECONDS: Final = 0.005
 
 
 class Callers:
-    """As many clients as there are connections, each of which makes one call after another."""
+    """Clients with a connection each, which make one call after another."""
 
-    def __init__(self, port: int) -> None:
-        own = [("grpc.use_local_subchannel_pool", 1)]
-        self._clients = [GrpcClient(f"127.0.0.1:{port}", TOKEN, own) for _ in range(CONNECTIONS)]
+    def __init__(self, clients: Sequence[GrpcClient]) -> None:
+        self.clients = clients
         self.failures: list[tuple[float, str]] = []
         """The time and the code of each call that failed."""
+
+    @classmethod
+    def connect(cls, service: Service, count: int = CONNECTIONS) -> Self:
+        """Returns so many callers of a server."""
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        return cls([GrpcClient(f"127.0.0.1:{service.port}", TOKEN, own) for _ in range(count)])
 
     async def run(self, seconds: float, model: str = MODEL) -> int:
         """Makes calls for some seconds, and returns the number of those that were answered."""
         end = time.monotonic() + seconds
-        return sum(await asyncio.gather(*(self._call_until(client, end, model) for client in self._clients)))
+        return sum(await asyncio.gather(*(self._call_until(client, end, model) for client in self.clients)))
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await asyncio.gather(*(client.aclose() for client in self._clients))
+        await asyncio.gather(*(client.aclose() for client in self.clients))
 
     async def _call_until(self, client: GrpcClient, end: float, model: str) -> int:
         answered = 0
@@ -72,44 +84,95 @@ async def main() -> None:
     arguments = parser.parse_args()
     folder = FOLDER / "run"
     folder.mkdir(parents=True, exist_ok=True)
-    mock, port = start_mock(build_mock(FOLDER), folder)
-    environment = Environment(folder, port, Path(sys.executable), Path(sys.executable), Path(sys.executable))
-    unrefused = {"REASONING_MAX_LOOP_LAG_SECONDS": "10"}  # a refused call would cost less than an answered one
-    one = start_ours(environment, "one", variables=unrefused)
-    two = start_ours(environment, "two", variables={"REASONING_WORKERS": "2", **unrefused})
+    all_cores = os.sched_getaffinity(0)
+    client, *servers = sorted(all_cores)
+    with _pinned({client}):
+        mock, port = start_mock(build_mock(FOLDER), folder)
+        try:
+            with _serving(folder, port, set(servers[-1:])) as pair:
+                print(json.dumps({"in_turns": await _measure_turns(*pair, arguments)}, indent=1), flush=True)
+            with _pinned(all_cores), _serving(folder, port, all_cores) as pair:
+                print(json.dumps({"together": await _measure(*pair, arguments)}, indent=1), flush=True)
+                print(json.dumps({"kill": await _kill_one(pair[1])}, indent=1))
+        finally:
+            mock.stop()
+
+
+@contextmanager
+def _pinned(cores: set[int]) -> Iterator[None]:
+    """Lets this process, and those that it starts meanwhile, run on these cores alone."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
     try:
-        print(json.dumps(await _measure(one, two, arguments.rounds, arguments.seconds), indent=1))
-        print(json.dumps(await _kill_one(two), indent=1))
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def _serving(folder: Path, mock_port: int, cores: set[int]) -> Iterator[tuple[Service, Service]]:
+    """Starts a server without workers, and one with two, on these cores."""
+    environment = Environment(folder, mock_port, Path(sys.executable), Path(sys.executable), Path(sys.executable))
+    unrefused = {"REASONING_MAX_LOOP_LAG_SECONDS": "10"}  # a refused call would cost less than an answered one
+    with _pinned(cores):
+        one = start_ours(environment, "one", variables=unrefused)
+        two = start_ours(environment, "two", variables={"REASONING_WORKERS": "2", **unrefused})
+    try:
+        yield one, two
     finally:
         for each in (one, two):
             each.stop()
-        mock.stop()
 
 
-async def _measure(one: Service, two: Service, rounds: int, seconds: float) -> dict[str, Any]:
-    """Returns the figures of both servers."""
+async def _measure_turns(one: Service, two: Service, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns the CPU time of a call when a worker has the core for itself, as it has with a core for each."""
+    everybody = Callers.connect(two)
+    by_worker = await _sort_by_worker(two, everybody.clients)
+    count = min(map(len, by_worker.values()))
+    alone = Callers.connect(one, count)
+    turns = [Callers(clients[:count]) for _, clients in sorted(by_worker.items())]
     costs: dict[str, list[float]] = {"one": [], "two": []}
-    pairs = [(service, Callers(service.port)) for service in (one, two)]
+    for number in range(arguments.rounds + 2):
+        for name, service, callers in (("one", one, alone), ("two", two, turns[number % 2])):
+            cost = await _measure_cost(service, callers, arguments.seconds)
+            if number >= len(turns):  # before that they warm up
+                costs[name].append(cost)
+    for callers in (everybody, alone):
+        await callers.aclose()
+    return {"callers": count, **_compare(costs)}
+
+
+async def _sort_by_worker(service: Service, clients: Sequence[GrpcClient]) -> dict[int, list[GrpcClient]]:
+    """Returns the clients by the number of the worker that has their connection."""
+    sorted_clients = defaultdict[int, list[GrpcClient]](list)
+    for client in clients:
+        before = len(_read_log(service, "call"))
+        await client.complete(MODEL, "hello")
+        while len(lines := _read_log(service, "call")) == before:  # noqa: ASYNC110 - another process writes
+            await asyncio.sleep(_POLL_SECONDS)
+        sorted_clients[lines[-1]["worker"]].append(client)
+    return sorted_clients
+
+
+async def _measure(one: Service, two: Service, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns the figures of both servers when each has the same callers."""
+    costs: dict[str, list[float]] = {"one": [], "two": []}
+    pairs = [(service, Callers.connect(service)) for service in (one, two)]
     for _, callers in pairs:
-        await callers.run(seconds)  # connects, and warms up
+        await callers.run(arguments.seconds)  # connects, and warms up
     before = len(_read_log(two, "call"))
-    for _ in range(rounds):
+    for _ in range(arguments.rounds):
         for service, callers in pairs:
-            started = service.process.read_cpu_seconds()
-            answered = await callers.run(seconds)
-            costs[service.name].append((service.process.read_cpu_seconds() - started) / answered * 1e6)
+            costs[service.name].append(await _measure_cost(service, callers, arguments.seconds))
     failures = [failure for _, callers in pairs for failure in callers.failures]
     for _, callers in pairs:
         await callers.aclose()
     await asyncio.sleep(_SETTLE_SECONDS)
     calls = Counter(line["worker"] for line in _read_log(two, "call")[before:])
-    medians = {name: statistics.median(values) for name, values in costs.items()}
-    workers = _find_workers(two)
     return {
-        "cpu_us_per_call": {name: round(value) for name, value in medians.items()},
-        "cpu_ratio": round(medians["two"] / medians["one"], 3),
+        **_compare(costs),
         "largest_share": round(max(calls.values()) / calls.total(), 3),
-        "worker_private_mb": [round(_read_private_bytes(pid) / 2**20, 1) for pid in workers],
+        "worker_private_mb": [round(_read_private_bytes(pid) / 2**20, 1) for pid in _find_workers(two)],
         "supervisor_private_mb": round(_read_private_bytes(two.process.pid) / 2**20, 1),
         "one_process_mb": round(one.process.read_memory_bytes() / 2**20, 1),
         "two_workers_and_supervisor_mb": round(two.process.read_memory_bytes() / 2**20, 1),
@@ -117,9 +180,23 @@ async def _measure(one: Service, two: Service, rounds: int, seconds: float) -> d
     }
 
 
+async def _measure_cost(service: Service, callers: Callers, seconds: float) -> float:
+    """Returns the CPU time of a call, in microseconds."""
+    started = service.process.read_cpu_seconds()
+    answered = await callers.run(seconds)
+    return (service.process.read_cpu_seconds() - started) / answered * 1e6
+
+
+def _compare(costs: dict[str, list[float]]) -> dict[str, Any]:
+    """Returns the median costs, and how much more a call costs with two workers."""
+    medians = {name: statistics.median(values) for name, values in costs.items()}
+    ratio = round(medians["two"] / medians["one"], 3)
+    return {"cpu_us_per_call": {name: round(value) for name, value in medians.items()}, "cpu_ratio": ratio}
+
+
 async def _kill_one(two: Service) -> dict[str, Any]:
     """Kills one of two workers under load, and returns what the callers noticed."""
-    callers = Callers(two.port)
+    callers = Callers.connect(two)
     await callers.run(1.0)
     load = asyncio.create_task(callers.run(_KILL_SECONDS, SLOW_MODEL))
     await asyncio.sleep(_KILL_SECONDS / 5)
