@@ -102,9 +102,7 @@ async def serving_all(
     async with serving_workers(ServerFolder(folder, upstream, variables=variables)) as running:
         killed = (await running.describe())[0]["process_id"]
         os.kill(killed, signal.SIGKILL)
-        await running.wait_for_workers(
-            lambda workers: are_serving(2)(workers) and killed not in {each["process_id"] for each in workers}
-        )
+        await running.wait_for_workers(are_serving(2, without=killed))
         running.server.process.send_signal(signal.SIGHUP)
         port = int(running.admin_address().rpartition(":")[2])
         async with (

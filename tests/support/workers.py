@@ -139,9 +139,15 @@ async def _find_next_call(running: RunningWorkers, held: dict[int, list[HeldCall
     return find_next(await running.wait_for_workers(lambda workers: bool(find_next(workers))))[0]
 
 
-def are_serving(count: int) -> Callable[[list[dict[str, Any]]], bool]:
-    """Returns a condition: this many workers serve, and there are no others."""
-    return lambda workers: [worker["state"] for worker in workers] == ["serving"] * count
+def are_serving(count: int, *, without: int | None = None) -> Callable[[list[dict[str, Any]]], bool]:
+    """Returns a condition: this many workers serve, and there are no others, nor the process `without`.
+
+    A worker that was killed is shown as serving until its supervisor has noticed its end.
+    """
+    return lambda workers: (
+        [worker["state"] for worker in workers] == ["serving"] * count
+        and without not in {worker["process_id"] for worker in workers}
+    )
 
 
 def list_children(process_id: int) -> list[int]:

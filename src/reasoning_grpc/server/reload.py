@@ -24,6 +24,10 @@ class Switchable(Protocol):
         """Lets it take effect."""
         ...
 
+    async def wait_until_effective(self) -> None:
+        """Returns when it has taken effect in every process, as far as that can be waited for."""
+        ...
+
 
 class Reloader:
     """Reloads one server, which may be several processes."""
@@ -67,6 +71,7 @@ class Reloader:
             return
         prepared.switch()
         self.config = config
+        await prepared.wait_until_effective()
         self.status = ReloadStatus(
             compute_fingerprint(config),
             reloads=self.status.reloads + 1,

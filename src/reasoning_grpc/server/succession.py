@@ -31,6 +31,9 @@ class Prepared:
         """Lets the calls that begin from now on be served by it; calls in flight keep what they began with."""
         self._succession.switch(self._parts, self._files)
 
+    async def wait_until_effective(self) -> None:
+        """Returns at once, because all calls are those of this process."""
+
     async def aclose(self) -> None:
         """Gives up what was prepared; nothing has changed."""
         await self._parts.toolbox.aclose_beside(self._succession.parts.toolbox)

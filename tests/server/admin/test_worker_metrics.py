@@ -48,9 +48,7 @@ async def test_the_metrics_of_all_workers_are_one_page(upstream: FakeUpstream, t
         killed = (await running.describe())[0]["process_id"]
 
         os.kill(killed, signal.SIGKILL)
-        await running.wait_for_workers(
-            lambda workers: are_serving(2)(workers) and killed not in {each["process_id"] for each in workers}
-        )
+        await running.wait_for_workers(are_serving(2, without=killed))
         after, text = await running.fetch("/metrics")
         await make_calls(running, 1)
         await wait_for_metrics(running, lambda page: page.find(CALLS) == 33)

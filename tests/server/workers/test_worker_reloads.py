@@ -91,9 +91,7 @@ async def test_all_workers_switch_to_another_configuration(upstream: FakeUpstrea
         old, new = await call_all(running, "rgt_old"), await call_all(running, "rgt_new")
         killed = (await running.describe())[0]["process_id"]
         os.kill(killed, signal.SIGKILL)
-        await running.wait_for_workers(
-            lambda workers: are_serving(2)(workers) and killed not in {each["process_id"] for each in workers}
-        )
+        await running.wait_for_workers(are_serving(2, without=killed))
         later = await call_all(running, "rgt_new")
 
         assert (before, old, new, later) == (
@@ -147,9 +145,7 @@ async def test_a_worker_that_starts_during_a_reload_serves_the_new_configuration
         await reloading
         await reports.wait_for("pid")  # that of the worker that takes its place
         reports.release()
-        workers = await running.wait_for_workers(
-            lambda workers: are_serving(2)(workers) and workers[0]["process_id"] != warm[0]["process_id"]
-        )
+        workers = await running.wait_for_workers(are_serving(2, without=warm[0]["process_id"]))
 
         assert workers[1] | {"silent_seconds": 0} == warm[1] | {"silent_seconds": 0}
         assert await call_all(running, "rgt_old") == ["CREDENTIALS_INVALID"] * CONNECTIONS

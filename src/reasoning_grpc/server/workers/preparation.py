@@ -8,6 +8,8 @@ from typing import Any, Final
 from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.server.workers.handle import WorkerHandle
 
+_SWITCH_SECONDS: Final = 10.0
+"""How long a reload waits until all workers have switched; one that hangs switches when it goes on."""
 _PREPARE_SECONDS: Final = 120.0
 """How long a worker may take, which connects new MCP servers meanwhile. One that hangs must not stop all reloads."""
 
@@ -19,7 +21,7 @@ class PreparedWorkers:
         self,
         config: Config,
         handles: Sequence[WorkerHandle],
-        start_task: Callable[[Coroutine[Any, Any, None], str], object],
+        start_task: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
         on_switch: Callable[[Config], None],
     ) -> None:
         """`on_switch` is called when it takes effect in these workers."""
@@ -27,6 +29,7 @@ class PreparedWorkers:
         self._handles = handles
         self._start_task = start_task
         self._on_switch = on_switch
+        self._switching: list[asyncio.Task[None]] = []
 
     async def prepare(self) -> None:
         """Lets the workers prepare it; when one of them cannot, all give it up. Raises ConfigError."""
@@ -43,13 +46,17 @@ class PreparedWorkers:
         """See `Switchable`."""
         for handle in self._handles:
             handle.config = self._config
-        self._finish("switch")
+        self._switching = self._finish("switch")
         self._on_switch(self._config)
 
-    def _finish(self, task: str) -> None:
-        """Lets the workers do what ends a preparation; nobody waits, because one may hang."""
-        for handle in self._handles:
-            self._start_task(handle.finish(task), task)
+    async def wait_until_effective(self) -> None:
+        """See `Switchable`."""
+        if self._switching:
+            await asyncio.wait(self._switching, timeout=_SWITCH_SECONDS)
+
+    def _finish(self, task: str) -> list[asyncio.Task[None]]:
+        """Lets the workers do what ends a preparation, without waiting for it, because one may hang."""
+        return [self._start_task(handle.finish(task), task) for handle in self._handles]
 
 
 async def _prepare(handle: WorkerHandle, payload: bytes) -> str:
