@@ -8,6 +8,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -26,6 +27,7 @@ from tests.support.server_process import (
     wait_for_end,
     watching_readiness,
 )
+from tests.support.upstream import refusing_api_base
 
 # All tests of the command line share an event loop, with a server process and the upstream behind it.
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process, pytest.mark.serial]
@@ -127,20 +129,32 @@ async def test_a_second_signal_ends_the_server_at_once(
     assert "Traceback" not in server.log.read_text()
 
 
-async def test_a_signal_ends_a_server_during_its_start(server_folder: ServerFolder) -> None:
-    """A server that is not ready yet reports NOT_SERVING, and exits with 0 after a signal."""
+def let_wait_for_tools(folder: ServerFolder, other_folder: Path, url: str) -> ServerFolder:
+    """Returns another folder with this configuration, with which a server waits for an MCP server at the address."""
+    required = f'[mcp_servers.absent]\nurl = "{url}"\nrequired = true\n'
+    (other_folder / "reasoning.toml").write_text(Path(folder.config).read_text() + required)
+    return ServerFolder(other_folder, folder.upstream)
+
+
+async def test_a_signal_ends_a_server_during_its_start(server_folder: ServerFolder, tmp_path: Path) -> None:
+    """A server that is not ready yet reports NOT_SERVING, and exits with 0 after a signal.
+
+    It waits for an MCP server that is not there, so that it does not become ready before its health is watched.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    async with server_folder.starting(address) as (process, log), watching_readiness(address) as watch:
-        assert await next_status(watch) == NOT_SERVING
+    with refusing_api_base() as absent:
+        waiting_folder = let_wait_for_tools(server_folder, tmp_path, absent)
+        async with waiting_folder.starting(address) as (process, log), watching_readiness(address) as watch:
+            assert await next_status(watch) == NOT_SERVING
 
-        process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
 
-        assert process.stdout is not None
-        assert await process.stdout.read() == b""
-        assert await wait_for_end(process) == 0
-        assert "Traceback" not in log.read_text()
+            assert process.stdout is not None
+            assert await process.stdout.read() == b""
+            assert await wait_for_end(process) == 0
+            assert "Traceback" not in log.read_text()
 
 
 async def test_ctrl_c_ends_ask(server_folder: ServerFolder, server_process: ServerProcess) -> None:
