@@ -15,7 +15,7 @@ from reasoning_grpc.server.interpreter import collecting_no_garbage
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.commands import build_environment
 from tests.support.factories import a_wire_request
-from tests.support.health import NOT_SERVING, SERVING, next_status
+from tests.support.health import SERVING, wait_for_status
 from tests.support.server_process import ServerFolder, watching_readiness
 from tests.support.upstream import DEFAULT_PIECES, FakeUpstream
 
@@ -41,8 +41,7 @@ async def test_a_call_at_the_moment_of_readiness_is_answered(upstream: FakeUpstr
         grpc.aio.insecure_channel(address) as channel,
     ):
         stub: Any = ReasoningServiceStub(channel)
-        assert await next_status(watch) == NOT_SERVING
-        assert await next_status(watch) == SERVING
+        await wait_for_status(watch, SERVING)
         messages_at_readiness = log.read_text()
 
         response = await stub.Complete(a_wire_request())

@@ -23,6 +23,9 @@ KEY: Final = "sk-key-of-the-upstream"
 ROUTE_LINE: Final = "route: passthrough with fake (default: The request chooses none; this is the server's default.)\n"
 REFUSED_KEY: Final = 'The upstream of the model "fake" refused the server\'s key.'
 
+_SHORT_BACKOFFS: Final = tuple((f"grpc.{name}_reconnect_backoff_ms", 100) for name in ("initial", "min", "max"))
+"""How long a client waits until it connects again. gRPC's own second is longer than some servers take to start."""
+
 
 async def wait_for_end(process: Process) -> int:
     """Waits for the end of a process, and returns its exit code."""
@@ -97,8 +100,8 @@ class ServerFolder:
 
 @asynccontextmanager
 async def watching_readiness(address: str) -> AsyncIterator[Any]:
-    """Watches the readiness of a server, which need not listen yet."""
-    async with grpc.aio.insecure_channel(address) as channel:
+    """Watches the readiness of a server, which need not listen yet. It is found soon after it does."""
+    async with grpc.aio.insecure_channel(address, options=_SHORT_BACKOFFS) as channel:
         yield watch_health(channel, READINESS)
 
 
