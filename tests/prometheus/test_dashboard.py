@@ -73,6 +73,7 @@ def write_config(folder: Path, upstream: FakeUpstream, judge: FakeUpstream, fail
         fallback_models = ["fake"]
         {prices}
         [classifier]
+        strategy = "model"
         model = "judge"
         [tools.weather]
         function = "{TOOLS["weather"]}"
