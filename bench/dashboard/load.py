@@ -43,6 +43,7 @@ admission_queue_seconds = 0.2
 discovery_ttl_seconds = 20
 agent_max_steps = 2
 [classifier]
+strategy = "model"
 model = "judge"
 cache_entries = 0
 """
