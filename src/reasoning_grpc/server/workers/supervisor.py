@@ -50,7 +50,7 @@ class Supervisor:
         self.config = config
         """The configuration of the workers that start now; its address has the port that was reserved."""
         self.reload_status: ReloadStatus | None = None
-        """What became of the reloads. Whoever reloads the workers keeps this up to date."""
+        """The outcome of the reloads. Whoever reloads the workers keeps this up to date."""
         self._on_serving = on_serving
         self._restarts = {number: Restarts() for number in range(1, count + 1)}
         self._handles = dict[int, WorkerHandle]()
