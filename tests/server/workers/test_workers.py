@@ -38,7 +38,7 @@ async def running(folder: ServerFolder) -> AsyncIterator[RunningWorkers]:
 
 
 async def test_connections_spread_over_the_workers(running: RunningWorkers) -> None:
-    """Of many connections each worker gets some, and every call is answered."""
+    """Each worker gets some of many connections, and every call is answered."""
 
     async def call() -> str:
         async with running.client() as client:
