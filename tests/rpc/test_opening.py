@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from reasoning_grpc.domain.errors import ServerOverloaded
+from reasoning_grpc.rpc.admission import Admission
 from reasoning_grpc.rpc.opening import OpeningQueue
 
 
@@ -83,25 +85,36 @@ async def test_a_cancelled_call_takes_no_turn() -> None:
     assert await turns.begin(3) == 0.0
 
 
-async def test_a_queue_is_full_when_its_turns_would_take_too_long() -> None:
-    """In turns of 20 ms one call each may begin. Then half a second is enough for 25 calls and for no more."""
-    queue = OpeningQueue(1)
+async def test_a_long_wait_for_a_turn_refuses_the_lowest_priorities() -> None:
+    """In turns of 20 ms eight calls each may begin, so 200 calls make the next one wait for half a second."""
+    admission = Admission()
+    queue = admission.openings
     loop = asyncio.get_running_loop()
-    calls = [asyncio.create_task(Turns(queue).begin(number)) for number in range(200)]
-    is_full_at: list[tuple[int, bool]] = []
+    calls = [asyncio.create_task(Turns(queue).begin(number)) for number in range(300)]
+    refused_at: dict[int, set[int]] = {}
+
+    def is_refused(priority: int) -> bool:
+        try:
+            admission.refuse_if_full("caller", priority)
+        except ServerOverloaded:
+            return True
+        return False
 
     def lengthen_turn() -> None:
         end = loop.time() + 0.02
         while loop.time() < end:
             pass
-        is_full_at.append((queue.waiting, queue.is_full))
-        if queue.waiting > 170:
+        refused_at[queue.waiting] = {priority for priority in range(1, 10) if is_refused(priority)}
+        if queue.waiting > 100:
             loop.call_soon(lengthen_turn)
 
     await asyncio.sleep(0)
-    assert not queue.is_full  # nothing is known of its turns yet
+    assert not is_refused(1)  # nothing is known of its turns yet
     loop.call_soon(lengthen_turn)
     await asyncio.wait(calls)
 
-    assert is_full_at[-1][1]
-    assert not queue.is_full
+    refused = [refused_at[waiting] for waiting in sorted(refused_at)]
+    assert all(priorities == set(range(1, len(priorities) + 1)) for priorities in refused)  # the lowest ones, always
+    assert any(0 < len(priorities) < 9 for priorities in refused)
+    assert queue.expected_wait_seconds == 0.0
+    assert not is_refused(1)

@@ -17,6 +17,10 @@ _RETRY_SECONDS: Final = (0.5, 1.5)
 """The delay after which a refused client may try again is random between these: by then other calls have ended, and
 those that were refused together do not come back together."""
 
+_WAIT_OF_PRIORITY: Final = 0.1
+"""The longest wait for a turn to begin, in seconds, for each step of a caller's priority: half a second for the default
+one of 5, and a tenth for the lowest. Without a bound calls would wait until it is too late, while none is refused."""
+
 logger = logging.getLogger("reasoning_grpc.admission")
 
 
@@ -93,7 +97,7 @@ class Admission:
     @property
     def is_full(self) -> bool:
         """Whether a call that arrives now is refused, unless it may wait."""
-        return self._slots.in_use >= self._slots.limit or self.openings.is_full
+        return self._slots.in_use >= self._slots.limit or self.openings.expected_wait_seconds > _WAIT_OF_PRIORITY
 
     def try_admit(self, caller: str) -> bool:
         """Admits a call if that needs no waiting; returns whether it did. `end` must follow."""
@@ -116,7 +120,8 @@ class Admission:
         """
         is_full = self._slots.in_use >= self._slots.limit
         may_wait = self._limits.queue_seconds > 0 and self._slots.has_room(caller, priority, arriving)
-        if self.openings.is_full or (is_full and not may_wait):
+        would_wait_long = self.openings.expected_wait_seconds > _WAIT_OF_PRIORITY * priority
+        if would_wait_long or (is_full and not may_wait):
             raise self._refuse()
 
     async def wait(self, caller: str, priority: int) -> float:

@@ -9,8 +9,6 @@ _CALLS_IN_TURN: Final = 8
 of all other streams then wait."""
 
 _WAVE_SECONDS: Final = 1.0
-_LONGEST_WAIT_SECONDS: Final = 0.5
-"""The longest wait for a turn. Without a bound, calls would wait here until it is too late, while none is refused."""
 _TURN_WEIGHT: Final = 0.2
 """The weight of the latest turn in the average."""
 
@@ -64,9 +62,9 @@ class OpeningQueue:
         return loop.time() - started
 
     @property
-    def is_full(self) -> bool:
-        """Whether a call that arrives now would wait for its turn for so long that it is better refused."""
-        return len(self._waiting) * self._turn_seconds > _LONGEST_WAIT_SECONDS * self._calls_in_turn
+    def expected_wait_seconds(self) -> float:
+        """How long a call that arrives now would wait for its turn, by those that wait and the turns of late."""
+        return len(self._waiting) * self._turn_seconds / self._calls_in_turn
 
     def measure_backlog(self) -> float:
         """Returns for how many seconds the call waits that has waited longest, once calls have waited for a second.
