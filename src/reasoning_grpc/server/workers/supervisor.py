@@ -146,7 +146,7 @@ class Supervisor:
     async def _live(self) -> None:
         """Starts everything, waits for the stop, and ends everything. Raises StartError."""
         starting = self.start_task(self._start(), "start")
-        self._report()
+        self._keep_reporting()
         try:
             await asyncio.wait([self._stopping])
             await self._drain(None if self._stopping.exception() else self._stopping.result())
@@ -267,6 +267,7 @@ class Supervisor:
             return
         await asyncio.sleep(delay_seconds)
         self._restart_count += 1
+        self._report()  # before the new worker's own reports: who sees it serve, sees it counted
         if not self._stopping.done():
             self._forks.put_nowait(handle.number)
 
@@ -291,16 +292,19 @@ class Supervisor:
         logger.info("workers have ended")
 
     def _report(self) -> None:
-        """Reports this process to the admin ports, now and for as long as its event loop turns."""
+        """Reports this process to the admin ports."""
         if self._ports is not None:
             self._ports.publish(
                 SupervisorReport(
-                    workers=len(self._restarts),
-                    restarts=self._restart_count,
-                    reload_status=self.reload_status,
+                    workers=len(self._restarts), restarts=self._restart_count, reload_status=self.reload_status
                 )
             )
-            asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._report)
+
+    def _keep_reporting(self) -> None:
+        """Reports this process to the admin ports, now and for as long as its event loop turns."""
+        if self._ports is not None:
+            self._report()
+            asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._keep_reporting)
 
     def start_task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Starts a task without which the server cannot go on: its failure ends the server."""
