@@ -157,24 +157,24 @@ async def test_more_slots_are_handed_to_those_who_wait() -> None:
     assert not slots.try_take("a")
 
 
-async def test_a_queue_that_is_trimmed_holds_what_is_served_meanwhile() -> None:
-    """After an entry has waited in vain while two others were served, two may wait, and the next is refused at once."""
+async def test_a_queue_that_is_trimmed_holds_half_of_what_is_served_meanwhile() -> None:
+    """After an entry has waited in vain while four others were served, two may wait; the next is refused at once."""
     slots = FairSlots(1, most_waiting=10, trims_queue=True)
     assert slots.try_take("a")
     queue = Queue(slots)
-    for name in ("first", "second"):
+    for name in ("first", "second", "third", "fourth"):
         await queue.wait(name, "a")
     await queue.wait("late", "a", seconds=0.2)
-    for _ in range(2):
+    for _ in range(4):
         slots.give_back("a")
     assert not await queue.tasks["late"]
 
-    for name in ("third", "fourth", "fifth"):
+    for name in ("fifth", "sixth", "seventh"):
         await queue.wait(name, "a")
 
-    assert not await queue.tasks["fifth"]
+    assert not await queue.tasks["seventh"]
     assert slots.waiting == 2
-    for name in ("third", "fourth"):
+    for name in ("fifth", "sixth"):
         queue.tasks[name].cancel()
 
 
@@ -197,6 +197,21 @@ async def test_a_trimmed_queue_grows_with_what_is_served() -> None:
     assert slots.waiting == 2
     for name in ("second", "third"):
         queue.tasks[name].cancel()
+
+
+async def test_nobody_waits_for_slots_above_a_lowered_limit() -> None:
+    """Three slots too many are in use: they are given back first, so a queue of three has no room until one is."""
+    slots = FairSlots(4, most_waiting=3)
+    for _ in range(4):
+        assert slots.try_take("a")
+
+    slots.limit = 1
+    refused = slots.has_room("a", 0), await slots.take("a", seconds=60)
+    slots.give_back("a")
+
+    assert refused == (False, False)
+    assert slots.has_room("a", 0)
+    assert not slots.has_room("a", 0, arriving=1)
 
 
 async def test_a_free_slot_goes_to_the_highest_priority() -> None:

@@ -85,6 +85,7 @@ from reasoning_grpc.domain.tools import (
     ToolState,
     ToolStatus,
 )
+from reasoning_grpc.domain.turn_queue import TurnQueue
 from reasoning_grpc.domain.usage import (
     Attempt,
     ModelCallPurpose,
@@ -182,6 +183,7 @@ __all__ = [
     "ToolSource",
     "ToolState",
     "ToolStatus",
+    "TurnQueue",
     "Usage",
     "UsageMeter",
     "UsageSource",

@@ -2,6 +2,11 @@
 
 import asyncio
 from collections import deque
+from typing import Final
+
+_GROWTH: Final = 0.25
+"""How much more a trimmed queue holds after as many were served as it holds. The slower it grows, the fewer wait in
+vain until it is known again that it is too long."""
 
 
 class FairSlots:
@@ -14,10 +19,11 @@ class FairSlots:
     """
 
     def __init__(self, limit: int, most_waiting: int, *, trims_queue: bool = False) -> None:
-        """With `trims_queue` the queue holds no more than are served in the time that they may wait.
+        """With `trims_queue` the queue holds no more than half of those that are served while one may wait.
 
-        An entry that has waited in vain shows how many that are. So while all slots stay in use, nearly all entries are
-        refused at once, and nearly all that wait are served.
+        An entry that has waited in vain shows how many these are. So while all slots stay in use, nearly all entries
+        are refused at once, and nearly all that wait are served. With a queue of all of them, each would wait for about
+        as long as it may, and many of them in vain.
         """
         self._trims_queue = trims_queue
         self._limit = limit
@@ -56,7 +62,7 @@ class FairSlots:
 
     def has_room(self, owner: str, priority: int, arriving: int = 0) -> bool:
         """Returns whether the queue would accept an entry of this owner, after so many that are arriving."""
-        return self.waiting + arriving < self._room or self._find_loser(owner, priority) is not None
+        return self._count_before() + arriving < self._room or self._find_loser(owner, priority) is not None
 
     async def take(self, owner: str, seconds: float, priority: int = 0) -> bool:
         """Takes a slot, for which it waits at most this long; returns whether it got one.
@@ -102,11 +108,18 @@ class FairSlots:
                 self._held[owner] = self._held.get(owner, 0) + 1
                 turn.set_result(True)
                 self._handed_over += 1
-                self._room = min(self._most_waiting, self._room + 1 / self._room)
+                self._room = min(self._most_waiting, self._room + _GROWTH / self._room)
+
+    def _count_before(self) -> int:
+        """Returns how many slots must become free before one does for another entry.
+
+        They are more than the entries where the limit was lowered and the slots in use exceed it.
+        """
+        return self.waiting + max(0, self.in_use - self._limit)
 
     def _make_room(self, owner: str, priority: int) -> bool:
         """Returns whether the queue has room for one more of this owner, for which another owner may lose its last."""
-        if self.waiting < self._room:
+        if self._count_before() < self._room:
             return True
         if (loser := self._find_loser(owner, priority)) is None:
             return False
@@ -129,7 +142,7 @@ class FairSlots:
         """Refuses an entry that has waited in vain. So many slots had been handed over when it came."""
         if not turn.done():
             if self._trims_queue:
-                self._room = min(self._room, max(1, self._handed_over - handed_over))
+                self._room = min(self._room, max(1.0, (self._handed_over - handed_over) / 2))
             self._refuse(owner, turn)
 
     def _refuse(self, owner: str, turn: asyncio.Future[bool]) -> None:

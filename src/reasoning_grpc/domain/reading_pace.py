@@ -1,15 +1,35 @@
 """`ReadingPace`: how the answers of upstreams are read while the process has more to do than it can."""
 
+import asyncio
+from typing import Final
+
+from reasoning_grpc.domain.turn_queue import TurnQueue
+
+_READS_IN_TURN: Final = 8
+"""The answers that are read on in one turn of the event loop. Eight take about two milliseconds, which is how long
+whatever arrives meanwhile waits for them."""
+
 
 class ReadingPace:
     """The pause between two reads of one upstream's answer, which all answers share and look at anew each time.
 
     Each read costs much the same, however many tokens it brings. So with pauses the same work serves more streams, and
-    tokens leave in groups.
+    tokens leave in groups. When many pauses end together, a few answers are read in each turn of the event loop.
     """
 
-    __slots__ = ("pause_seconds",)
+    __slots__ = ("_turns", "pause_seconds")
 
     def __init__(self) -> None:
         self.pause_seconds = 0.0
         """0: an answer is read as soon as something of it has arrived."""
+        self._turns = TurnQueue(_READS_IN_TURN)
+
+    async def pause(self) -> None:
+        """Waits for the pause between two reads of an answer, and then until it is this answer's turn."""
+        await asyncio.sleep(self.pause_seconds)
+        if not self._turns.take_turn():
+            await self._turns.wait_for_turn()
+
+    def measure_delay(self) -> float:
+        """Returns for how many seconds the answer whose pause has been over longest waits for its turn."""
+        return self._turns.measure_longest_wait()

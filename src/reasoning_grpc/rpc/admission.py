@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from reasoning_grpc.domain import FairSlots, ReadingPace, read_clock
+from reasoning_grpc.domain import FairSlots, ReadingPace, TurnQueue, read_clock
 from reasoning_grpc.domain.errors import ServerOverloaded
 from reasoning_grpc.rpc.loop_lag import LagLimit, LoopLag
-from reasoning_grpc.rpc.opening import OpeningQueue
 from reasoning_grpc.rpc.pace_control import PaceControl
 from reasoning_grpc.rpc.recent_count import RecentCount
 
@@ -17,6 +16,9 @@ _RETRY_SECONDS: Final = (0.5, 1.5)
 """The delay after which a refused client may try again is random between these: by then other calls have ended, and
 those that were refused together do not come back together."""
 
+_CALLS_IN_TURN: Final = 8
+"""The new calls that begin in one turn of the event loop. Eight take about two milliseconds, which is how long the
+tokens of all other streams then wait."""
 _WAIT_OF_PRIORITY: Final = 0.1
 """The longest wait for a turn to begin, in seconds, for each step of a caller's priority: half a second for the default
 one of 5, and a tenth for the lowest. Without a bound calls would wait until it is too late, while none is refused."""
@@ -54,7 +56,7 @@ class Admission:
         on_lag: Callable[[float], None] | None = None,
         pace: ReadingPace | None = None,
     ) -> None:
-        """`on_lag` is called with each measured lag of the event loop, in seconds.
+        """`on_lag` is called with each measured lag of the work that is to be done, in seconds.
 
         `pace` is that of the upstreams' answers, which depends on the lag.
         """
@@ -67,8 +69,9 @@ class Admission:
             maximum=limits.most_calls,
         )
         self._lag = LoopLag(self._record_lag)
-        self._pace = PaceControl(
-            pace or ReadingPace(),
+        self._pace = pace or ReadingPace()
+        self._pace_control = PaceControl(
+            self._pace,
             max_lag_seconds=limits.max_lag_seconds,
             longest_pause_seconds=limits.longest_pause_seconds,
         )
@@ -76,7 +79,7 @@ class Admission:
         """The calls that may wait and are not in the queue yet."""
         self._has_refused = False
         """Whether a call was refused since the latest sample of the lag."""
-        self.openings: Final = OpeningQueue()
+        self.openings: Final = TurnQueue(_CALLS_IN_TURN)
         """Where admitted calls wait for the turn of the loop in which they begin."""
 
     @property
@@ -139,14 +142,15 @@ class Admission:
         self._slots.give_back(caller)
 
     def _record_lag(self, lag_seconds: float) -> None:
+        lag_seconds += self._pace.measure_delay()  # what waits for a turn lags, however short the turns are
         in_flight = self._slots.in_use
         if self._on_lag is not None:
             self._on_lag(lag_seconds)
-        self._pace.record(lag_seconds, has_refused=self._has_refused)
+        self._pace_control.record(lag_seconds, has_refused=self._has_refused)
         self._has_refused = False
         if not in_flight:
             self._lag.stop()
-            self._pace.rest()
+            self._pace_control.rest()
         if self._limit.record(lag_seconds + self.openings.measure_backlog(), in_flight):
             self._slots.limit = self._limit.limit
             logger.info(

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
-from msgspec.structs import replace
 
-from reasoning_grpc.domain import ANONYMOUS, CallContext, CallerQuotas, create_id, read_clock
+from reasoning_grpc.domain import ANONYMOUS, CallContext, Caller, CallerQuotas, TurnQueue, create_id, read_clock
 from reasoning_grpc.domain.errors import CredentialsInvalid, CredentialsMissing, ServerOverloaded
 from reasoning_grpc.rpc.admission import Admission
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.call_log import CallLog
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
-from reasoning_grpc.rpc.opening import OpeningQueue
 from reasoning_grpc.rpc.status import CallStatus, call_status
 from reasoning_grpc.telemetry import find_trace
 
@@ -35,7 +33,7 @@ class Entrance:
     tracker: CallTracker
     admission: Admission
     quotas: CallerQuotas
-    openings: OpeningQueue
+    openings: TurnQueue
     log: CallLog
     max_request_bytes: int
     passes_upstream_messages: bool
@@ -55,7 +53,7 @@ class Entrance:
         try:
             self.admission.refuse_at_arrival(caller.name, caller.priority)
         except ServerOverloaded as error:
-            call = replace(create_context(context, metadata), caller=caller)
+            call = create_context(context, metadata, caller)
             status = call_status(error, call.request_id)
             self.log.record_end(method, call, status.code.name, logging.INFO, status.reason)
             return _end(context, status)
@@ -68,15 +66,17 @@ async def _end(context: Context, status: CallStatus) -> None:
         await context.abort(status.code, status.message, status.trailing_metadata)
 
 
-def create_context(context: Context, sent: Sequence[tuple[str, str | bytes]]) -> CallContext:
-    """Creates the context of a call, with the metadata that was sent, before its caller is authenticated."""
+def create_context(
+    context: Context, sent: Sequence[tuple[str, str | bytes]], caller: Caller = ANONYMOUS
+) -> CallContext:
+    """Creates the context of a call with the metadata that was sent, and its caller, once that is known."""
     now = read_clock()
     remaining = context.time_remaining()
     metadata = {key: value for key, value in reversed(sent) if isinstance(value, str)}  # the first of a key counts
     sent_id = metadata.get(REQUEST_ID_METADATA)
     trace, trace_id = find_trace(metadata)
     return CallContext(
-        caller=ANONYMOUS,
+        caller=caller,
         request_id=sent_id if sent_id and REQUEST_ID.fullmatch(sent_id) else create_id("req_"),
         arrival_time=now,
         deadline=None if remaining is None else now + remaining,

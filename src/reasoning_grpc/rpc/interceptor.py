@@ -8,14 +8,13 @@ from typing import Any, Final
 
 import grpc
 
-from reasoning_grpc.domain import CallerQuotas
+from reasoning_grpc.domain import CallerQuotas, TurnQueue
 from reasoning_grpc.rpc.admission import Admission
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.call_log import CallLog
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.entrance import Context, Entrance, Refusal
 from reasoning_grpc.rpc.field_count import limit_fields
-from reasoning_grpc.rpc.opening import OpeningQueue
 from reasoning_grpc.rpc.served_method import ServedMethod, Way
 from reasoning_grpc.rpc.stream_writer import StreamWriter
 from reasoning_grpc.telemetry import Metrics, SnapshotBuilder, families
@@ -130,7 +129,7 @@ class _Gauges:
     """Tells the metrics how many calls are in flight and how many wait."""
 
     admission: Admission
-    openings: OpeningQueue
+    openings: TurnQueue
 
     def read(self, builder: SnapshotBuilder) -> None:
         """Adds the numbers of this moment to a snapshot."""

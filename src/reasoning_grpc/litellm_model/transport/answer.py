@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Mapping
 import aiohttp
 from aiohttp.connector import Connection
 
+from reasoning_grpc.domain import ReadingPace
+
 
 class UpstreamAnswer:
     """One answer. Its connection returns to the pool when the answer ends, and is closed when it is given up."""
@@ -37,8 +39,8 @@ class UpstreamAnswer:
         assert content is not None
         return _read_all(content) if type(content) is aiohttp.StreamReader else content.readany()  # an empty one
 
-    async def pause(self, seconds: float) -> None:
-        """Lets what arrives in this time gather in the buffer of the system, unless something is here to be read."""
+    async def pause(self, pace: ReadingPace) -> None:
+        """Lets what arrives during a pause gather in the buffer of the system, unless something is here to be read."""
         content = self._content
         assert content is not None
         transport = content._protocol.transport
@@ -46,7 +48,7 @@ class UpstreamAnswer:
             return
         transport.pause_reading()
         try:
-            await asyncio.sleep(seconds)
+            await pace.pause()
         finally:
             transport.resume_reading()
 

@@ -172,8 +172,8 @@ class Exchange:
     async def _receive(self) -> bytes:
         assert self._answer is not None  # `send` has returned
         self._network_reads += 1
-        if (pause := self._pool.pace.pause_seconds) and self._network_reads > _UNPAUSED_READS:
-            await self._answer.pause(pause)
+        if (pace := self._pool.pace).pause_seconds and self._network_reads > _UNPAUSED_READS:
+            await self._answer.pause(pace)
         started = monotonic()
         try:
             return await self._answer.read()

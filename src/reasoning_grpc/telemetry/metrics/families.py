@@ -347,7 +347,7 @@ LOOP_LAG: Final = Family(
     name="reasoning_grpc.event_loop.lag",
     kind=Kind.HISTOGRAM,
     unit="s",
-    help="How late the event loop runs, measured 50 times a second while calls are in flight.",
+    help="How late the event loop runs what is due, measured 50 times a second while calls are in flight.",
     bounds=_SHORT_SECONDS,
 )
 MEMORY: Final = Family(

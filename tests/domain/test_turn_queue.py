@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 
+from reasoning_grpc.domain import TurnQueue
 from reasoning_grpc.domain.errors import ServerOverloaded
 from reasoning_grpc.rpc.admission import Admission
-from reasoning_grpc.rpc.opening import OpeningQueue
 
 
 class Turns:
     """Begins calls, and records which of them began in which turn of the event loop."""
 
-    def __init__(self, queue: OpeningQueue) -> None:
+    def __init__(self, queue: TurnQueue) -> None:
         self._queue = queue
         self.turns: list[list[int]] = [[]]
 
@@ -30,7 +30,7 @@ class Turns:
 
 async def test_a_few_calls_begin_in_each_turn_in_order() -> None:
     """Seven calls that arrive at once take three turns, and none overtakes another."""
-    turns = Turns(OpeningQueue(3))
+    turns = Turns(TurnQueue(3))
     calls = [asyncio.create_task(turns.begin(number)) for number in range(7)]
 
     while not all(call.done() for call in calls):
@@ -45,7 +45,7 @@ async def test_a_few_calls_begin_in_each_turn_in_order() -> None:
 @pytest.mark.parametrize("calls_in_turn", [1, 2, 3, 8])
 async def test_a_call_that_arrives_alone_does_not_wait(calls_in_turn: int) -> None:
     """Calls in a row, each in a turn of its own, wait for nothing."""
-    turns = Turns(OpeningQueue(calls_in_turn))
+    turns = Turns(TurnQueue(calls_in_turn))
 
     for number in range(20):
         assert await turns.begin(number) == 0.0
@@ -57,7 +57,7 @@ async def test_a_call_that_arrives_alone_does_not_wait(calls_in_turn: int) -> No
 @pytest.mark.parametrize("alone", [0, 1, 2, 3])
 async def test_calls_that_came_before_do_not_widen_a_turn(alone: int) -> None:
     """However many calls arrived alone before, no turn has more calls than it may have, and all calls begin."""
-    turns = Turns(OpeningQueue(4))
+    turns = Turns(TurnQueue(4))
     for number in range(alone):
         await turns.begin(number)
         await turns.end_turn()
@@ -72,7 +72,7 @@ async def test_calls_that_came_before_do_not_widen_a_turn(alone: int) -> None:
 
 async def test_a_cancelled_call_takes_no_turn() -> None:
     """The call behind a cancelled one begins in its place, and the queue goes on after its last call."""
-    turns = Turns(OpeningQueue(1))
+    turns = Turns(TurnQueue(1))
     first, second, third = (asyncio.create_task(turns.begin(number)) for number in range(3))
     await asyncio.sleep(0)  # the first begins, and the others wait
 
