@@ -11,6 +11,7 @@ import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from reasoning_grpc.server.batches import free_every_batch
+from reasoning_grpc.server.lost_answers import expect_lost_answers
 from reasoning_grpc.server.wakeups import drain_wakeups
 
 _CALLS_AT_ONCE: Final = 128
@@ -76,6 +77,7 @@ class AcceptingServer(grpc.aio.Server):
     async def start(self) -> None:
         """See grpc."""
         free_every_batch()
+        expect_lost_answers()
         await self._inner.start()
         drain_wakeups()
         if not _has_expected_functions():
