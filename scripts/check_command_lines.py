@@ -65,6 +65,8 @@ EXPECTATIONS = (
     Expectation(r" list$| --list-methods ", r"(?m)^reasoning_grpc\.v1\.ReasoningService"),
     Expectation(r" describe \S+Service$", r"rpc StreamComplete "),
     Expectation(r" describe \S+Request$", r"Message messages = "),
+    Expectation(r"(?s)_REASONING\b.*tee paused\.json$", r'(?s)"tool_call".*"paused_run".*_TOOL_CALLS"'),
+    Expectation(r"(?s)paused\.json.*/Complete$", r'(?s)"steps".*"reasoning_finished".*"finish_reason"'),
     Expectation(r"(?s)_REASONING\b.*/StreamComplete$", r'(?s)"step_started".*"reasoning_finished".*"completed"'),
     Expectation(r"(?s)_REASONING\b.*/Complete$", r'(?s)"steps".*"reasoning_finished"'),
     Expectation(r"/StreamComplete$", r'(?s)"started".*"content_?[dD]elta".*"completed"'),

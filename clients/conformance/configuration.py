@@ -65,9 +65,14 @@ def build_config(scenarios: Iterable[Scenario], upstreams: Mapping[str, FakeUpst
         callers={caller.name: caller for caller in _build_callers()},
         proxy=ProxyEntry(base_url=f"http://127.0.0.1:{upstreams[PROXY].port}", api_key=Secret("sk-proxy")),
         classifier=ClassifierEntry(model=CLASSIFIER_MODEL, cache_entries=0),
-        tools={name: ToolEntry(name=name, function=f"clients.conformance.tools:{name}") for name in ("ask", "fail")},
+        tools={entry.name: entry for entry in _build_tools()},
         rules=_RULES,
     )
+
+
+def _build_tools() -> Iterator[ToolEntry]:
+    for name in ("ask", "fail", "send"):
+        yield ToolEntry(name=name, function=f"clients.conformance.tools:{name}", needs_approval=name == "send")
 
 
 def _build_settings() -> Settings:

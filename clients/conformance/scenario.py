@@ -34,6 +34,8 @@ class Call:
     timeout_seconds: float = 60
     compression: str | None = None
     cancel_after_events: int | None = None
+    answer_of: str | None = None
+    """The name of an earlier scenario, whose answer the runner inserts before the last message of the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,10 @@ class Scenario:
     title: str
     call: Call
     upstreams: Mapping[str, ScriptedUpstream] = field(default_factory=dict)
-    """The upstreams by the names of their models. Scenarios share no model but the classifier."""
+    """The upstreams by the names of their models.
+
+    Scenarios share no model but the classifier, and that of a paused run.
+    """
     expect: Expected = field(default_factory=Expected)
     has_twin: bool = False
     """Whether the same request is also sent to `Complete`, which must answer with the fold of the events."""
@@ -151,12 +156,16 @@ def _create_twin(scenario: Scenario) -> Scenario:
     }
     return replace(
         scenario,
-        name=scenario.name + TWIN_SUFFIX,
-        call=replace(scenario.call, rpc="Complete", request=request),
+        name=f"{scenario.name}{TWIN_SUFFIX}",
+        call=replace(scenario.call, rpc="Complete", request=request, answer_of=_name_twin(scenario.call.answer_of)),
         upstreams=upstreams,
         expect=_expect_in_twin(scenario.expect, renamed),
         has_twin=False,
     )
+
+
+def _name_twin(name: str | None) -> str | None:
+    return None if name is None else f"{name}{TWIN_SUFFIX}"
 
 
 def _expect_in_twin(expected: Expected, renamed: Mapping[str, str]) -> Expected:

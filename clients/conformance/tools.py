@@ -19,3 +19,8 @@ def ask(question: str) -> str:
         question: What to ask.
     """
     raise InputRequired(question)
+
+
+def send(text: str) -> str:
+    """Send a text. It needs the caller's approval."""
+    return f"sent: {text}"

@@ -40,6 +40,7 @@ type Folder struct {
 	started           *reasoningv1.Started
 	reasoningFinished *reasoningv1.ReasoningFinished
 	completed         *reasoningv1.Completed
+	pausedRun         *reasoningv1.PausedRun
 	settings          []*reasoningv1.EffectiveSetting
 	steps             stepParts
 	answer            messageParts
@@ -58,6 +59,8 @@ func (f *Folder) Add(event *reasoningv1.StreamCompleteResponse) {
 		f.reasoningFinished = kind.ReasoningFinished
 	case *reasoningv1.StreamCompleteResponse_Completed:
 		f.completed = kind.Completed
+	case *reasoningv1.StreamCompleteResponse_RunPaused:
+		f.pausedRun = kind.RunPaused
 	default:
 		if event.GetStep() > 0 {
 			f.steps.add(event)
@@ -70,7 +73,12 @@ func (f *Folder) Add(event *reasoningv1.StreamCompleteResponse) {
 // Message returns the answer so far. After a stream has failed, it is the part of the
 // answer that had arrived.
 func (f *Folder) Message() *reasoningv1.Message {
-	return f.answer.buildMessage()
+	message := f.answer.buildMessage()
+	if f.pausedRun != nil {
+		part := &reasoningv1.Part{Kind: &reasoningv1.Part_PausedRun{PausedRun: f.pausedRun}}
+		message.Content = append(message.Content, part)
+	}
+	return message
 }
 
 // Response returns the whole answer. It returns [ErrIncomplete] when the started or

@@ -5,6 +5,7 @@ python -m clients.python.conformance PLAN RESULTS
 
 import asyncio
 import base64
+import copy
 import json
 import sys
 from collections.abc import Mapping
@@ -30,8 +31,22 @@ _RPCS: Mapping[str, tuple[type[Message], type[Message]]] = {
 async def run_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Runs the scenarios of a plan; returns the results, in the form that README.md of the suite defines."""
     authority = await asyncio.to_thread(Path(plan["certificate_authority"]).read_bytes)
-    results = [await _run_scenario(scenario, plan, authority) for scenario in plan["scenarios"]]
-    return {"client": "python", "results": results}
+    results: dict[str, dict[str, Any]] = {}
+    for scenario in plan["scenarios"]:
+        results[scenario["name"]] = await _run_scenario(_insert_answer(scenario, results), plan, authority)
+    return {"client": "python", "results": list(results.values())}
+
+
+def _insert_answer(scenario: Mapping[str, Any], results: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the scenario with the answer of an earlier one in its request, if it names one."""
+    if "answer_of" not in scenario:
+        return scenario
+    earlier = results[scenario["answer_of"]]
+    answer = (earlier.get("response") or earlier["folded"])["message"]
+    request = copy.deepcopy(scenario["request"])
+    messages = (request["request"] if scenario["rpc"] == "StreamComplete" else request)["messages"]
+    messages.insert(len(messages) - 1, answer)
+    return {**scenario, "request": request}
 
 
 async def _run_scenario(scenario: Mapping[str, Any], plan: Mapping[str, Any], authority: bytes) -> dict[str, Any]:

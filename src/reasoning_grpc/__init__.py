@@ -16,6 +16,7 @@ both rules.
     litellm_model     the adapter: the one package that imports litellm
     embedded          the child process of the small model
     llm               a model call: the port, its attempts, the context window, structured answers
+    pauses            the sealed states of runs that wait for their callers
     quotas            what callers may still use of their limits
     telemetry         OpenTelemetry: what our code records with, and the export
     config            the settings, typed, read once at start

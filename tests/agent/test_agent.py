@@ -2,11 +2,7 @@
 
 from typing import Any, Final
 
-import grpc
-import pytest
-
-from reasoning_grpc.client import CallFailed
-from reasoning_grpc.v1 import completion_pb2, usage_pb2
+from reasoning_grpc.v1 import usage_pb2
 from tests.support.agent import (
     DEFAULT_TOKENS,
     agent_config,
@@ -181,15 +177,3 @@ async def test_a_native_call_is_no_plan_in_json(upstream: FakeUpstream) -> None:
 
     assert "tool_call_delta" not in list_kinds(events)
     assert name_end(find_finish(events)) == "STEP_FAILED"
-
-
-async def test_the_callers_own_tools_are_refused(upstream: FakeUpstream) -> None:
-    """A request for the agent that brings its own tools is refused before any model call."""
-    request = reasoning_request(tools=[completion_pb2.Tool(name="radar")])
-
-    async with serving(agent_config(upstream)) as running:
-        with pytest.raises(CallFailed) as failed:
-            await collect_events(running, request)
-
-    assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
-    assert upstream.requests == []

@@ -10,7 +10,7 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from rich.console import Console
 
 from reasoning_grpc.cli.answer_view import AnswerView
-from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, routing_pb2, usage_pb2
+from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, messages_pb2, routing_pb2, usage_pb2
 
 Event = events_pb2.StreamCompleteResponse
 
@@ -99,6 +99,19 @@ def test_changed_settings_are_shown() -> None:
     lines = show_aside(Event(started=events_pb2.Started(route_decision=route, effective_settings=[changed])))
 
     assert lines == ["route: reasoning (request: Asked for.)", "agent.max_steps: 8 instead of 99 (No more.)"]
+
+
+def test_a_run_that_waits_is_shown() -> None:
+    """A run that waits for its caller says until when, and for what."""
+    paused = messages_pb2.PausedRun(state=b"secret state", approval_call_ids=["c1"])
+    paused.expire_time.FromJsonString("2026-11-30T12:34:56Z")
+
+    (line,) = show_aside(Event(run_paused=paused))
+
+    assert line == (
+        "the run waits until 2026-11-30 12:34 UTC for results of its tool calls, 1 of which need approval; "
+        "a client can go on"
+    )
 
 
 def test_a_run_of_the_agent_is_shown_step_by_step() -> None:

@@ -1,6 +1,7 @@
 """`check-config` describes a valid configuration, or prints its problems."""
 
 import asyncio
+import base64
 import json
 import re
 from pathlib import Path
@@ -51,6 +52,7 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
         "         way: our own wire; openai has OpenAI's protocol\n"
         "         wire: chat; the model is not known to have the Responses API\n"
         "         prices: from litellm's price map\n"
+        "pauses   sealed with a key of the process; no other process goes on with them, nor does a restarted one\n"
     )
     assert (as_json.code, as_json.err) == (0, "")
     assert json.loads(as_json.out) == {
@@ -87,6 +89,7 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
         "traces": {"exporters": [], "endpoint": ""},
         "metrics": {"exporters": [], "endpoint": ""},
         "captures_content": False,
+        "pause_keys": 0,
     }
 
 
@@ -233,6 +236,25 @@ async def test_check_config_says_what_each_worker_has(tmp_path: Path) -> None:
     assert "workers" not in json.loads(alone.out)
 
 
+@pytest.mark.parametrize(
+    ("count", "line"),
+    [
+        pytest.param(1, "pauses   sealed with the configured key", id="one key"),
+        pytest.param(2, "pauses   sealed with the first of 2 configured keys", id="two keys"),
+    ],
+)
+async def test_check_config_counts_the_keys_of_paused_runs(tmp_path: Path, count: int, line: str) -> None:
+    """The keys are counted, and not shown."""
+    keys = [base64.b64encode(bytes([number]) * 32).decode() for number in range(count)]
+    (tmp_path / "keys").write_text("\n".join(keys))
+    variables = {"REASONING_PAUSE_KEYS_FILE": str(tmp_path / "keys"), "REASONING_EMBEDDED": "on"}
+
+    checked = await run("check-config", folder=tmp_path, variables=variables)
+
+    assert line in checked.out.splitlines()
+    assert not any(key in checked.out + checked.err for key in keys)
+
+
 async def test_check_config_says_which_models_no_proxy_reaches(tmp_path: Path) -> None:
     """With an HTTP proxy, models that litellm reaches over its own connections are refused; the proxy is described."""
     models = {
@@ -367,7 +389,7 @@ async def test_check_config_online_calls_each_model(tmp_path: Path) -> None:
     assert (as_text.code, as_json.code) == (1, 1)
     assert re.search(r"^model    good: .*\n.*\n.*\n         answers: in \d+\.\d\d s$", as_text.out, re.MULTILINE)
     assert "         does not answer: UPSTREAM_CREDENTIALS_REJECTED (HTTP 401)\n" in as_text.out
-    assert as_text.out.endswith("without a key; lists 2 models\n")
+    assert "without a key; lists 2 models\n" in as_text.out
     answers = {model["name"]: model["answer"] for model in json.loads(as_json.out)["models"]}
     assert answers["good"].keys() == {"seconds"}
     assert (answers["bad"]["failure"], answers["bad"]["http_status"]) == ("UPSTREAM_CREDENTIALS_REJECTED", 401)

@@ -31,6 +31,7 @@ async def test_every_tool_is_listed(tmp_path: Path) -> None:
             f"""
             [tools.weather]
             function = "tests.support.tools:weather"
+            needs_approval = true
             [tools.current_time]
             enabled = false
             [mcp_servers.good]
@@ -47,10 +48,10 @@ async def test_every_tool_is_listed(tmp_path: Path) -> None:
 
     assert (as_text.code, as_text.err) == (as_json.code, as_json.err) == (1, "")
     assert as_text.out.splitlines() == [
-        "calculator    built in         available  Calculate the value of an arithmetic expression.",
+        "calculator    built in         available                  Calculate the value of an arithmetic expression.",
         "current_time  built in         off",
-        "good__echo    mcp server good  available  Return the text.",
-        "weather       function         available  Tell the weather.",
+        "good__echo    mcp server good  available                  Return the text.",
+        "weather       function         available, needs approval  Tell the weather.",
         "mcp server good is connected: 1 tools, protocol 2026-07-28",
         "mcp server gone is down: it cannot be reached",
     ]
@@ -58,6 +59,7 @@ async def test_every_tool_is_listed(tmp_path: Path) -> None:
     assert [tool["name"] for tool in listed["tools"]] == ["calculator", "current_time", "good__echo", "weather"]
     assert listed["tools"][2]["mcp_server"] == "good"
     assert listed["tools"][3]["parameters_schema"]["required"] == ["city"]
+    assert [tool["needs_approval"] for tool in listed["tools"]] == [False, False, False, True]
     assert listed["mcp_servers"] == [
         {
             "name": "good",

@@ -23,6 +23,7 @@ def test_every_key_of_every_entry_is_read() -> None:
     timeout_seconds = 2.5
     concurrency = 4
     max_result_characters = 500
+    needs_approval = true
     [tools.calculator]
     enabled = false
     [mcp_servers.files]
@@ -40,6 +41,7 @@ def test_every_key_of_every_entry_is_read() -> None:
     concurrency = 2
     max_result_characters = 900
     connect_timeout_seconds = 5
+    needs_approval = true
     required = true
     protocol = "2026-07-28"
     """
@@ -54,6 +56,7 @@ def test_every_key_of_every_entry_is_read() -> None:
             timeout_seconds=2.5,
             concurrency=4,
             max_result_characters=500,
+            needs_approval=True,
         ),
         "calculator": ToolEntry(name="calculator", enabled=False),
     }
@@ -68,6 +71,7 @@ def test_every_key_of_every_entry_is_read() -> None:
     assert git.limits == ToolLimits(timeout_seconds=10, concurrency=2, max_result_characters=900)
     assert (git.connect_timeout_seconds, git.prefix) == (5, "git-hub__")
     assert (files.required, git.required) == (False, True)
+    assert (files.needs_approval, git.needs_approval) == (False, True)
     assert (files.protocol, git.protocol) == ("auto", "2026-07-28")
     assert "secret-" not in repr(config)
 

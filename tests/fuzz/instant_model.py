@@ -22,6 +22,7 @@ from reasoning_grpc.engine import Engine
 from reasoning_grpc.litellm_model import find_price_map
 from reasoning_grpc.llm import ContextWindows, ModelCall
 from reasoning_grpc.llm.port import estimate_prompt_tokens
+from reasoning_grpc.pauses import KEY_BYTES, MemoryUsedStates, Pauses, SealingKeys
 from reasoning_grpc.router import ModelClassifier, Router, Routes, load_classifier_prompt
 from reasoning_grpc.tools import Toolbox
 from tests.support.models import USAGE, make_resilient
@@ -95,4 +96,5 @@ def build_instant_engine() -> Engine:
         examples=load_agent_examples(),
     )
     agent = Agent(model, windows, Toolbox({}, {}), AgentLimits(), prompts, AgentSpans(None))
-    return Engine(table, router, model, windows, agent)
+    pauses = Pauses(SealingKeys([bytes(KEY_BYTES)]), MemoryUsedStates(), lifetime_seconds=60)
+    return Engine(table, router, model, windows, agent, pauses)

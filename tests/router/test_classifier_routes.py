@@ -132,7 +132,7 @@ async def test_routes_of_the_agent_are_left_out_for_the_callers_tools(
     assert list(decision.classification.routes) == ["passthrough", "careful"]
     caller_tools = (
         routing_pb2.ROUTE_REJECTION_CAUSE_CALLER_TOOLS,
-        "The reasoning agent cannot run the caller's own tools.",
+        "The agent gets the caller's own tools only by a request or a rule for it.",
     )
     assert {(each.route, each.cause, each.reason) for each in decision.rejected_routes} == {
         ("reasoning", *caller_tools),

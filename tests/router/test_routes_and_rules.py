@@ -172,6 +172,7 @@ async def test_a_route_of_the_agent_is_used(
         pytest.param("careful", TOOLS | JSON_OBJECT, PASSTHROUGH, "big", id="an own route with both"),
         pytest.param("passthrough", TOOLS, PASSTHROUGH, "fake", id="a built-in route"),
         pytest.param("research", JSON_OBJECT, REASONING, "big", id="a route of the agent"),
+        pytest.param("research", TOOLS, REASONING, "big", id="a route of the agent with tools"),
     ],
 )
 async def test_a_named_route_wins_over_the_built_in_rules(
@@ -208,9 +209,6 @@ async def test_a_model_that_a_rule_changed_is_an_effective_setting(routing_serve
         pytest.param(route_field("auto"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="auto is no route"),
         pytest.param(route_field("x" * 65), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="long"),
         pytest.param(
-            route_field("research") | TOOLS, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", id="contradiction"
-        ),
-        pytest.param(
             route_field("seen"), grpc.StatusCode.PERMISSION_DENIED, "ROUTE_NOT_ALLOWED", id="not this caller's"
         ),
         pytest.param(mode_field(REASONING), grpc.StatusCode.PERMISSION_DENIED, "ROUTE_NOT_ALLOWED", id="nor this mode"),
@@ -219,7 +217,7 @@ async def test_a_model_that_a_rule_changed_is_an_effective_setting(routing_serve
 async def test_a_route_can_be_refused(
     upstream: FakeUpstream, routing_server: RunningServer, fields: dict[str, Any], code: grpc.StatusCode, reason: str
 ) -> None:
-    """An unknown route and a contradiction name the field; a route that the caller may not use names the route."""
+    """An unknown route names the field; a route that the caller may not use names the route."""
     with pytest.raises(CallFailed) as failed:
         await routing_server.client(token="narrow").complete(a_wire_request(**fields))
 

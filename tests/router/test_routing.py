@@ -175,13 +175,13 @@ async def test_all_methods_make_one_decision(
 
 @pytest.mark.parametrize(
     ("fields", "requested_by"),
-    [({}, "request"), ({}, "metadata"), ({}, "default"), (JSON_SCHEMA, "request")],
-    ids=["request", "metadata", "default", "request, with a format"],
+    [({}, "request"), ({}, "metadata"), ({}, "default"), (JSON_SCHEMA, "request"), (TOOLS, "request")],
+    ids=["request", "metadata", "default", "request, with a format", "request, with tools"],
 )
 async def test_all_methods_make_one_decision_for_reasoning(
     upstream: FakeUpstream, fields: dict[str, Any], requested_by: str
 ) -> None:
-    """All methods have the same decision where a request goes to the agent, with a response format as well."""
+    """All methods have the same decision where a request goes to the agent, with a response format or tools as well."""
     metadata_mode = "reasoning" if requested_by == "metadata" else None
     settings = {"default_mode": RoutingMode.REASONING} if requested_by == "default" else {}
     fields = {**fields, **(mode_field(REASONING) if requested_by == "request" else {})}
@@ -269,25 +269,6 @@ async def test_a_shipped_rule_keeps_a_requested_mode(
         assert failed.code == grpc.StatusCode.UNIMPLEMENTED
         assert failed.reason == "ROUTE_NOT_IMPLEMENTED"
         assert failed.route_decision == request_decision(mode)
-    assert upstream.connections == 0
-
-
-@pytest.mark.parametrize("metadata_mode", [None, "passthrough"], ids=["no metadata", "metadata"])
-async def test_reasoning_with_the_callers_tools_is_a_contradiction(
-    upstream: FakeUpstream, running_server: RunningServer, metadata_mode: str | None
-) -> None:
-    """A request for the agent with tools of the caller is refused with the field to change."""
-    failures = await collect_refusals(running_server, metadata_mode, **TOOLS, **mode_field(REASONING))
-
-    for failed in failures:
-        assert failed.code == grpc.StatusCode.INVALID_ARGUMENT
-        assert failed.reason == "INVALID_FIELD"
-        assert failed.violations == (
-            FieldViolation(
-                "routing.mode",
-                "The reasoning agent cannot run the caller's own tools; leave out `tools`, or the mode.",
-            ),
-        )
     assert upstream.connections == 0
 
 

@@ -11,7 +11,19 @@ from reasoning_grpc.v1 import completion_pb2, events_pb2
 from tests.support.wire_fields import clear_each_field, list_fields
 
 READ_BY_THE_INTERCEPTOR: Final = {"reasoning_grpc.v1.CompleteRequest.request_id"}
+ONLY_FOR_CALLERS: Final = {
+    "reasoning_grpc.v1.PausedRun.approval_call_ids",
+    "reasoning_grpc.v1.PausedRun.expire_time",
+    "google.protobuf.Timestamp.seconds",
+    "google.protobuf.Timestamp.nanos",
+}
+"""What an answer says of a paused run for its caller. The server believes only the sealed state."""
 
+PAUSED_RUN: Final = {
+    "state": b"sealed",
+    "approval_call_ids": ["call_1"],
+    "expire_time": {"seconds": 5, "nanos": 5},
+}
 MESSAGES: Final[Any] = [
     {"role": "ROLE_SYSTEM", "content": [{"text": "Be brief.", "cache": True}]},
     {
@@ -30,6 +42,7 @@ MESSAGES: Final[Any] = [
             {"reasoning": {"redacted": b"opaque"}},
             {"refusal": "No."},
             {"tool_call": {"id": "call_1", "name": "greet", "arguments": "{}"}},
+            {"paused_run": PAUSED_RUN},
         ],
     },
     {"role": "ROLE_TOOL", "content": [{"tool_result": {"call_id": "call_1", "content": "hello", "is_error": True}}]},
@@ -114,5 +127,5 @@ def test_every_field_of_a_request_is_read() -> None:
         for field, changed in clear_each_field(request):
             (unread if _convert(changed) == whole else read).add(field.full_name)
 
-    assert unread == READ_BY_THE_INTERCEPTOR
+    assert unread == READ_BY_THE_INTERCEPTOR | ONLY_FOR_CALLERS
     assert read | unread == list_fields(events_pb2.StreamCompleteRequest.DESCRIPTOR)

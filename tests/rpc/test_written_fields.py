@@ -1,5 +1,6 @@
 """Every field of a response is written from the values of the domain, so that a new field cannot be forgotten."""
 
+from datetime import UTC, datetime
 from typing import Final
 
 import pytest
@@ -87,6 +88,7 @@ CONTENTS: Final[list[domain.PartContent]] = [
     domain.ToolResult("call_1", "hello", is_error=True),
     domain.Refusal("No."),
 ]
+PAUSED_RUN: Final = domain.PausedRun(b"sealed", ("call_1",), datetime(2026, 1, 1, 0, 0, 0, 5000, UTC))
 COMPLETION: Final = Completion(
     started=STARTED,
     completed=COMPLETED,
@@ -95,6 +97,7 @@ COMPLETION: Final = Completion(
     ),
     steps=(STEP,),
     reasoning_finished=FINISHED,
+    paused_run=PAUSED_RUN,
     effective_settings=(SETTING, ROUTED_SETTING),
 )
 LOGPROB: Final = events.TokenLogprob("a", -0.5, b"a", (events.AlternativeToken("b", -0.7, b"b"),))
@@ -112,6 +115,7 @@ EVENTS: Final[list[events.Event]] = [
     events.ToolFinished(EXECUTION),
     events.StepFinished(domain.StepOutcome.DONE, USAGE),
     FINISHED,
+    events.RunPaused(PAUSED_RUN, "m"),
     events.ReasoningDelta("A question.", signature="signed"),
     events.ReasoningDelta(redacted=b"opaque"),
     events.ContentDelta("noon", (LOGPROB,), refusal=True, signature="signed"),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from reasoning_grpc.v1 import agent_pb2, events_pb2, usage_pb2
+from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, messages_pb2, usage_pb2
 from tests.support.sequences import expected_sequences
 
 _DELTAS = frozenset({"content_delta", "reasoning_delta", "tool_call_delta"})
@@ -11,8 +11,16 @@ _IN_STEPS = frozenset({"step_planned", "tool_started", "tool_finished"})
 _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 
 
-def check_grammar(events: Sequence[events_pb2.StreamCompleteResponse], *, ended_well: bool) -> None:
-    """Checks the events of a run that includes its model calls; a run that was cut short has the first of them."""
+def check_grammar(
+    events: Sequence[events_pb2.StreamCompleteResponse],
+    *,
+    ended_well: bool,
+    before: Sequence[events_pb2.StreamCompleteResponse] = (),
+) -> None:
+    """Checks the events of a run that includes its model calls; a run that was cut short has the first of them.
+
+    `before` are the events of the request whose paused run these go on with.
+    """
     kinds = [event.WhichOneof("kind") for event in events]
     elapsed = [event.elapsed_ms for event in events]
     assert None not in kinds
@@ -24,6 +32,8 @@ def check_grammar(events: Sequence[events_pb2.StreamCompleteResponse], *, ended_
         [len(kinds) - 1] if ended_well else []
     )
     grammar = Grammar()
+    if before:
+        grammar.go_on(before)
     for event in events:
         grammar.check(event)
     if ended_well:
@@ -55,6 +65,18 @@ class Grammar:
     failed_calls: set[int] = field(default_factory=set)
     """The calls that had a failed attempt, whose tokens are not among the events."""
     step_calls: list[int] = field(default_factory=list)
+    finish_before: agent_pb2.ReasoningFinished = field(default_factory=agent_pb2.ReasoningFinished)
+    """The end of the request before, whose paused run this one goes on with."""
+    is_resumed: bool = False
+    """Whether the step in progress was planned in the request before."""
+    asked: list[str] = field(default_factory=list)
+    """The ids of the tool calls that the caller is to make or to approve."""
+    pause: messages_pb2.PausedRun | None = None
+
+    def go_on(self, before: Sequence[events_pb2.StreamCompleteResponse]) -> None:
+        """Takes up a run that paused with these events: it begins with the step that paused."""
+        (self.finish_before,) = [event.reasoning_finished for event in before if event.HasField("reasoning_finished")]
+        self.steps, self.is_resumed = self.finish_before.step_count - 1, True
 
     def check(self, event: events_pb2.StreamCompleteResponse) -> None:
         """Checks the next event."""
@@ -68,8 +90,13 @@ class Grammar:
         if kind in _IN_STEPS:
             assert self.step
             assert self.open_call is None
-        if kind in _DELTAS:
+        if kind == "tool_call_delta":
+            assert self.finish is not None
+            assert self.finish.reason == agent_pb2.REASONING_END_PAUSED
+        elif kind in _DELTAS:
             assert self.open_call is not None
+        if self.pause is not None:
+            assert kind in {"completed", "heartbeat"}
         if kind != "step_started":
             getattr(self, f"_check_{kind}", lambda _: None)(event)
 
@@ -90,11 +117,18 @@ class Grammar:
                 assert call.usage.total_tokens == self.tokens_by_call[call.call]
         estimated = any(call.usage.source == usage_pb2.USAGE_SOURCE_ESTIMATED for call in calls)
         assert usage.source == (usage_pb2.USAGE_SOURCE_ESTIMATED if estimated else usage_pb2.USAGE_SOURCE_PROVIDER)
-        assert calls[-1].purpose == usage_pb2.MODEL_CALL_PURPOSE_SYNTHESIS
-        assert self.finish.usage.total_tokens == usage.total_tokens - calls[-1].usage.total_tokens
+        thinking = self.finish.usage.total_tokens - self.finish_before.usage.total_tokens
+        if self.finish.reason == agent_pb2.REASONING_END_PAUSED:
+            assert self.pause is not None
+            assert completed.finish_reason == completion_pb2.FINISH_REASON_TOOL_CALLS
+            assert thinking == usage.total_tokens
+        else:
+            assert calls[-1].purpose == usage_pb2.MODEL_CALL_PURPOSE_SYNTHESIS
+            assert thinking == usage.total_tokens - calls[-1].usage.total_tokens
         if completed.HasField("cost"):
             assert completed.cost.total_nano_usd == sum(item.nano_usd for item in completed.cost.items)
-            assert self.finish.cost.total_nano_usd <= completed.cost.total_nano_usd
+            thinking_cost = self.finish.cost.total_nano_usd - self.finish_before.cost.total_nano_usd
+            assert thinking_cost <= completed.cost.total_nano_usd
 
     def _check_model_call_started(self, event: events_pb2.StreamCompleteResponse) -> None:
         started = event.model_call_started
@@ -160,8 +194,10 @@ class Grammar:
         assert self.plan is not None
         started = event.tool_started
         planned = [(call.call_id, call.name) for call in self.plan.tool_calls]
-        # Tools start in the order of the plan, concurrent or not.
-        assert (started.call_id, started.name) == planned[len(self.tools)]
+        # Tools start in the order of the plan, concurrent or not; the caller's own do not start here.
+        names = [*self.tools, started.call_id]
+        assert (started.call_id, started.name) in planned
+        assert names == [call_id for call_id, _ in planned if call_id in names]
         assert self.plan.concurrent or all(self.tools.values())
         self.tools[started.call_id] = False
         self.tool_calls += 1
@@ -177,18 +213,25 @@ class Grammar:
         assert all(self.tools.values())
         if outcome == agent_pb2.STEP_OUTCOME_DONE:
             assert self.plan is not None
-            assert len(self.tools) == len(self.plan.tool_calls)
+            assert self.is_resumed or len(self.tools) == len(self.plan.tool_calls)
+        if self.plan is not None and outcome != agent_pb2.STEP_OUTCOME_PAUSED and not self.is_resumed:
+            assert list(self.tools) == [call.call_id for call in self.plan.tool_calls][: len(self.tools)]
         if outcome == agent_pb2.STEP_OUTCOME_INVALID_PLAN:
             assert self.plan is None
-        if not self.failed_calls.intersection(self.step_calls):
+        if self.is_resumed:
+            assert not self.step_calls
+            assert not event.step_finished.HasField("usage")
+        elif not self.failed_calls.intersection(self.step_calls):
             assert event.step_finished.usage.total_tokens == sum(self.tokens_by_call[call] for call in self.step_calls)
-        self.step, self.purposes = 0, []
+        self.step, self.purposes, self.is_resumed = 0, [], False
 
     def _check_reasoning_finished(self, event: events_pb2.StreamCompleteResponse) -> None:
         assert self.finish is None
         assert self.step == 0
         self.finish = event.reasoning_finished
-        assert (self.finish.step_count, self.finish.tool_call_count) == (self.steps, self.tool_calls)
+        assert self.finish.step_count == self.steps
+        if not self.finish_before.step_count and self.finish.reason != agent_pb2.REASONING_END_PAUSED:
+            assert self.finish.tool_call_count == self.tool_calls
         last = agent_pb2.NEXT_ACTION_UNSPECIFIED if self.plan is None else self.plan.next_action
         if self.finish.reason == agent_pb2.REASONING_END_FINISHED:
             assert last == agent_pb2.NEXT_ACTION_FINISH
@@ -198,4 +241,15 @@ class Grammar:
         assert self.finish is not None
         assert event.step == 0
 
-    _check_tool_call_delta = _check_content_delta
+    def _check_tool_call_delta(self, event: events_pb2.StreamCompleteResponse) -> None:
+        assert self.plan is not None
+        delta = event.tool_call_delta
+        assert (delta.call_id, delta.name) in [(call.call_id, call.name) for call in self.plan.tool_calls]
+        assert delta.index == len(self.asked)
+        self.asked.append(delta.call_id)
+
+    def _check_run_paused(self, event: events_pb2.StreamCompleteResponse) -> None:
+        self.pause = event.run_paused
+        assert self.asked
+        assert self.pause.state
+        assert set(self.pause.approval_call_ids) <= set(self.asked)

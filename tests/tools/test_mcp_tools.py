@@ -224,6 +224,17 @@ async def test_entries_select_and_limit_tools(reports: Reports) -> None:
 
 
 @pytest.mark.process
+async def test_an_entry_says_which_tools_need_approval(reports: Reports) -> None:
+    """The server's entry holds for all of its tools, and an entry of a single tool precedes it."""
+    entry = stdio_entry(reports, tools=frozenset({"echo", "add"}), needs_approval=True)
+    entries = {"test__echo": ToolEntry(name="test__echo", needs_approval=False)}
+    async with open_toolbox(reports, entry, entries) as toolbox:
+        infos = {info.name: info.needs_approval for info in toolbox.box.list_usable(ANONYMOUS) if info.mcp_server}
+
+    assert infos == {"test__add": True, "test__echo": False}
+
+
+@pytest.mark.process
 async def test_a_setting_that_fits_no_tool_is_logged_once(reports: Reports, caplog: pytest.LogCaptureFixture) -> None:
     """The first reading of the list logs each setting that names no listed tool, and later readings do not."""
     entry = stdio_entry(reports, tools=frozenset({"ecko"}))

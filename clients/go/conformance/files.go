@@ -29,6 +29,7 @@ type scenario struct {
 	Compression       string            `json:"compression"`
 	CancelAfterEvents *int              `json:"cancel_after_events"`
 	Events            []json.RawMessage `json:"events"`
+	AnswerOf          string            `json:"answer_of"`
 }
 
 func (s *scenario) timeout() time.Duration {

@@ -31,6 +31,9 @@ func run(planPath, resultsPath string) error {
 	}
 	results := results{Client: "go", Results: []*result{}}
 	for _, scenario := range plan.Scenarios {
+		if err := insertAnswer(&scenario, results.Results); err != nil {
+			return err
+		}
 		results.Results = append(results.Results, runScenario(&plan, &scenario))
 	}
 	text, err = json.MarshalIndent(results, "", "  ")

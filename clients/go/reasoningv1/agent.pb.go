@@ -91,6 +91,9 @@ const (
 	StepOutcome_STEP_OUTCOME_INVALID_PLAN StepOutcome = 2
 	// A limit or a deadline stopped the step.
 	StepOutcome_STEP_OUTCOME_STOPPED StepOutcome = 3
+	// The step waits for results of tool calls that only the caller can give. The
+	// request that brings them starts the step again, under the same number.
+	StepOutcome_STEP_OUTCOME_PAUSED StepOutcome = 4
 )
 
 // Enum value maps for StepOutcome.
@@ -100,12 +103,14 @@ var (
 		1: "STEP_OUTCOME_DONE",
 		2: "STEP_OUTCOME_INVALID_PLAN",
 		3: "STEP_OUTCOME_STOPPED",
+		4: "STEP_OUTCOME_PAUSED",
 	}
 	StepOutcome_value = map[string]int32{
 		"STEP_OUTCOME_UNSPECIFIED":  0,
 		"STEP_OUTCOME_DONE":         1,
 		"STEP_OUTCOME_INVALID_PLAN": 2,
 		"STEP_OUTCOME_STOPPED":      3,
+		"STEP_OUTCOME_PAUSED":       4,
 	}
 )
 
@@ -158,6 +163,8 @@ const (
 	// The tool did not finish, because it needs input that it cannot get here, such
 	// as an answer of the user.
 	ToolStatus_TOOL_STATUS_INPUT_REQUIRED ToolStatus = 7
+	// The tool was not run, because the caller did not approve the call.
+	ToolStatus_TOOL_STATUS_NOT_APPROVED ToolStatus = 8
 )
 
 // Enum value maps for ToolStatus.
@@ -171,6 +178,7 @@ var (
 		5: "TOOL_STATUS_NOT_AVAILABLE",
 		6: "TOOL_STATUS_CANCELLED",
 		7: "TOOL_STATUS_INPUT_REQUIRED",
+		8: "TOOL_STATUS_NOT_APPROVED",
 	}
 	ToolStatus_value = map[string]int32{
 		"TOOL_STATUS_UNSPECIFIED":       0,
@@ -181,6 +189,7 @@ var (
 		"TOOL_STATUS_NOT_AVAILABLE":     5,
 		"TOOL_STATUS_CANCELLED":         6,
 		"TOOL_STATUS_INPUT_REQUIRED":    7,
+		"TOOL_STATUS_NOT_APPROVED":      8,
 	}
 )
 
@@ -236,33 +245,43 @@ const (
 	ReasoningEnd_REASONING_END_STEP_FAILED ReasoningEnd = 8
 	// The model took longer than `step_timeout` to plan a step.
 	ReasoningEnd_REASONING_END_STEP_TIMEOUT ReasoningEnd = 9
+	// The agent waits for results of tool calls that only the caller can give. The
+	// answer has these calls and a `paused_run`.
+	ReasoningEnd_REASONING_END_PAUSED ReasoningEnd = 10
+	// The agent had to wait for the caller, but the state of the run is larger than
+	// the server allows. The calls were not made, and the answer does without them.
+	ReasoningEnd_REASONING_END_STATE_TOO_LARGE ReasoningEnd = 11
 )
 
 // Enum value maps for ReasoningEnd.
 var (
 	ReasoningEnd_name = map[int32]string{
-		0: "REASONING_END_UNSPECIFIED",
-		1: "REASONING_END_FINISHED",
-		2: "REASONING_END_MAX_STEPS",
-		3: "REASONING_END_MAX_TOOL_CALLS",
-		4: "REASONING_END_TOKEN_BUDGET",
-		5: "REASONING_END_COST_BUDGET",
-		6: "REASONING_END_DEADLINE",
-		7: "REASONING_END_LOOP",
-		8: "REASONING_END_STEP_FAILED",
-		9: "REASONING_END_STEP_TIMEOUT",
+		0:  "REASONING_END_UNSPECIFIED",
+		1:  "REASONING_END_FINISHED",
+		2:  "REASONING_END_MAX_STEPS",
+		3:  "REASONING_END_MAX_TOOL_CALLS",
+		4:  "REASONING_END_TOKEN_BUDGET",
+		5:  "REASONING_END_COST_BUDGET",
+		6:  "REASONING_END_DEADLINE",
+		7:  "REASONING_END_LOOP",
+		8:  "REASONING_END_STEP_FAILED",
+		9:  "REASONING_END_STEP_TIMEOUT",
+		10: "REASONING_END_PAUSED",
+		11: "REASONING_END_STATE_TOO_LARGE",
 	}
 	ReasoningEnd_value = map[string]int32{
-		"REASONING_END_UNSPECIFIED":    0,
-		"REASONING_END_FINISHED":       1,
-		"REASONING_END_MAX_STEPS":      2,
-		"REASONING_END_MAX_TOOL_CALLS": 3,
-		"REASONING_END_TOKEN_BUDGET":   4,
-		"REASONING_END_COST_BUDGET":    5,
-		"REASONING_END_DEADLINE":       6,
-		"REASONING_END_LOOP":           7,
-		"REASONING_END_STEP_FAILED":    8,
-		"REASONING_END_STEP_TIMEOUT":   9,
+		"REASONING_END_UNSPECIFIED":     0,
+		"REASONING_END_FINISHED":        1,
+		"REASONING_END_MAX_STEPS":       2,
+		"REASONING_END_MAX_TOOL_CALLS":  3,
+		"REASONING_END_TOKEN_BUDGET":    4,
+		"REASONING_END_COST_BUDGET":     5,
+		"REASONING_END_DEADLINE":        6,
+		"REASONING_END_LOOP":            7,
+		"REASONING_END_STEP_FAILED":     8,
+		"REASONING_END_STEP_TIMEOUT":    9,
+		"REASONING_END_PAUSED":          10,
+		"REASONING_END_STATE_TOO_LARGE": 11,
 	}
 )
 
@@ -293,7 +312,8 @@ func (ReasoningEnd) EnumDescriptor() ([]byte, []int) {
 	return file_reasoning_grpc_v1_agent_proto_rawDescGZIP(), []int{3}
 }
 
-// Limits and tools of the reasoning agent. The server has limits of its own, and
+// Limits and tools of the reasoning agent. The limits hold for a whole run, also
+// when it pauses and several requests serve it. The server has limits of its own, and
 // the smaller of the two applies. Where that is the server's, `started` reports
 // it in `effective_settings`.
 type AgentOptions struct {
@@ -645,7 +665,8 @@ func (x *ToolExecution) GetDuration() *durationpb.Duration {
 	return nil
 }
 
-// The agent stopped thinking; the answer follows.
+// The agent stopped thinking; the answer follows. The numbers are those of the
+// whole run: after a pause they include the requests before it.
 type ReasoningFinished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why the agent stopped.
@@ -787,12 +808,13 @@ const file_reasoning_grpc_v1_agent_proto_rawDesc = "" +
 	"\x17NEXT_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14NEXT_ACTION_CONTINUE\x10\x01\x12\x19\n" +
 	"\x15NEXT_ACTION_USE_TOOLS\x10\x02\x12\x16\n" +
-	"\x12NEXT_ACTION_FINISH\x10\x03*{\n" +
+	"\x12NEXT_ACTION_FINISH\x10\x03*\x94\x01\n" +
 	"\vStepOutcome\x12\x1c\n" +
 	"\x18STEP_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11STEP_OUTCOME_DONE\x10\x01\x12\x1d\n" +
 	"\x19STEP_OUTCOME_INVALID_PLAN\x10\x02\x12\x18\n" +
-	"\x14STEP_OUTCOME_STOPPED\x10\x03*\xed\x01\n" +
+	"\x14STEP_OUTCOME_STOPPED\x10\x03\x12\x17\n" +
+	"\x13STEP_OUTCOME_PAUSED\x10\x04*\x8b\x02\n" +
 	"\n" +
 	"ToolStatus\x12\x1b\n" +
 	"\x17TOOL_STATUS_UNSPECIFIED\x10\x00\x12\x12\n" +
@@ -802,7 +824,8 @@ const file_reasoning_grpc_v1_agent_proto_rawDesc = "" +
 	"\x1dTOOL_STATUS_INVALID_ARGUMENTS\x10\x04\x12\x1d\n" +
 	"\x19TOOL_STATUS_NOT_AVAILABLE\x10\x05\x12\x19\n" +
 	"\x15TOOL_STATUS_CANCELLED\x10\x06\x12\x1e\n" +
-	"\x1aTOOL_STATUS_INPUT_REQUIRED\x10\a*\xba\x02\n" +
+	"\x1aTOOL_STATUS_INPUT_REQUIRED\x10\a\x12\x1c\n" +
+	"\x18TOOL_STATUS_NOT_APPROVED\x10\b*\xf7\x02\n" +
 	"\fReasoningEnd\x12\x1d\n" +
 	"\x19REASONING_END_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16REASONING_END_FINISHED\x10\x01\x12\x1b\n" +
@@ -813,7 +836,10 @@ const file_reasoning_grpc_v1_agent_proto_rawDesc = "" +
 	"\x16REASONING_END_DEADLINE\x10\x06\x12\x16\n" +
 	"\x12REASONING_END_LOOP\x10\a\x12\x1d\n" +
 	"\x19REASONING_END_STEP_FAILED\x10\b\x12\x1e\n" +
-	"\x1aREASONING_END_STEP_TIMEOUT\x10\tBw\n" +
+	"\x1aREASONING_END_STEP_TIMEOUT\x10\t\x12\x18\n" +
+	"\x14REASONING_END_PAUSED\x10\n" +
+	"\x12!\n" +
+	"\x1dREASONING_END_STATE_TOO_LARGE\x10\vBw\n" +
 	"\x1aio.github.reasoninggrpc.v1B\n" +
 	"AgentProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3"
 

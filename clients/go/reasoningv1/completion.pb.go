@@ -382,9 +382,12 @@ type CompleteRequest struct {
 	// How the model chooses its tokens.
 	Sampling *Sampling `protobuf:"bytes,3,opt,name=sampling,proto3" json:"sampling,omitempty"`
 	// Tools of the caller's own that the model may ask to call. The server never
-	// runs them: the calls come back in the answer. Names are unique.
+	// runs them: the calls come back in the answer. Names are unique. With the mode
+	// REASONING, the agent may call them beside the server's tools: the answer then
+	// has a `paused_run`, with which the next request goes on.
 	Tools []*Tool `protobuf:"bytes,4,rep,name=tools,proto3" json:"tools,omitempty"`
-	// Whether the model must call tools, and which of `tools`. Requires `tools`.
+	// Whether the model must call tools, and which of `tools`. Requires `tools`. The
+	// agent takes only AUTO and NONE.
 	ToolChoice *ToolChoice `protobuf:"bytes,5,opt,name=tool_choice,json=toolChoice,proto3" json:"tool_choice,omitempty"`
 	// Whether the model may ask for several tool calls in one answer. Requires
 	// `tools`. Unset means that the model decides.

@@ -138,6 +138,8 @@ func (x *StreamOptions) GetHeartbeatInterval() *durationpb.Duration {
 //   - `tool_started` precedes its `tool_finished`.
 //   - `reasoning_finished` follows the last step and precedes the first
 //     `content_delta`.
+//   - `run_paused` follows `reasoning_finished` and the tool calls for which the run
+//     waits, and no model call follows it.
 //
 // Clients ignore events that they do not know.
 //
@@ -178,6 +180,7 @@ type StreamCompleteResponse struct {
 	//	*StreamCompleteResponse_ReasoningFinished
 	//	*StreamCompleteResponse_Heartbeat
 	//	*StreamCompleteResponse_Completed
+	//	*StreamCompleteResponse_RunPaused
 	Kind          isStreamCompleteResponse_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -392,6 +395,15 @@ func (x *StreamCompleteResponse) GetCompleted() *Completed {
 	return nil
 }
 
+func (x *StreamCompleteResponse) GetRunPaused() *PausedRun {
+	if x != nil {
+		if x, ok := x.Kind.(*StreamCompleteResponse_RunPaused); ok {
+			return x.RunPaused
+		}
+	}
+	return nil
+}
+
 type isStreamCompleteResponse_Kind interface {
 	isStreamCompleteResponse_Kind()
 }
@@ -408,7 +420,7 @@ type StreamCompleteResponse_ReasoningDelta struct {
 }
 
 type StreamCompleteResponse_ToolCallDelta struct {
-	// A delta of a call of one of the caller's tools.
+	// A delta of a tool call that the caller is to make, or to approve.
 	ToolCallDelta *ToolCallDelta `protobuf:"bytes,10,opt,name=tool_call_delta,json=toolCallDelta,proto3,oneof"`
 }
 
@@ -479,6 +491,12 @@ type StreamCompleteResponse_Completed struct {
 	Completed *Completed `protobuf:"bytes,28,opt,name=completed,proto3,oneof"`
 }
 
+type StreamCompleteResponse_RunPaused struct {
+	// The run of the agent waits for the results of tool calls. It becomes the
+	// last part of the answer's message.
+	RunPaused *PausedRun `protobuf:"bytes,32,opt,name=run_paused,json=runPaused,proto3,oneof"`
+}
+
 func (*StreamCompleteResponse_ContentDelta) isStreamCompleteResponse_Kind() {}
 
 func (*StreamCompleteResponse_ReasoningDelta) isStreamCompleteResponse_Kind() {}
@@ -510,6 +528,8 @@ func (*StreamCompleteResponse_ReasoningFinished) isStreamCompleteResponse_Kind()
 func (*StreamCompleteResponse_Heartbeat) isStreamCompleteResponse_Kind() {}
 
 func (*StreamCompleteResponse_Completed) isStreamCompleteResponse_Kind() {}
+
+func (*StreamCompleteResponse_RunPaused) isStreamCompleteResponse_Kind() {}
 
 // The route is decided.
 type Started struct {
@@ -1511,7 +1531,8 @@ func (x *AlternativeToken) GetRawBytes() []byte {
 	return nil
 }
 
-// A delta of a call of one of the caller's tools.
+// A delta of a call of one of the caller's tools, or of a server's tool that waits
+// for approval.
 type ToolCallDelta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the call. It is the same in every delta of the call, and in the
@@ -1846,12 +1867,12 @@ var File_reasoning_grpc_v1_events_proto protoreflect.FileDescriptor
 
 const file_reasoning_grpc_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1ereasoning_grpc/v1/events.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dreasoning_grpc/v1/agent.proto\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1ereasoning_grpc/v1/errors.proto\x1a\x1freasoning_grpc/v1/routing.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\x9e\x01\n" +
+	"\x1ereasoning_grpc/v1/events.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dreasoning_grpc/v1/agent.proto\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1ereasoning_grpc/v1/errors.proto\x1a reasoning_grpc/v1/messages.proto\x1a\x1freasoning_grpc/v1/routing.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\x9e\x01\n" +
 	"\x15StreamCompleteRequest\x12<\n" +
 	"\arequest\x18\x01 \x01(\v2\".reasoning_grpc.v1.CompleteRequestR\arequest\x12G\n" +
 	"\x0estream_options\x18\x02 \x01(\v2 .reasoning_grpc.v1.StreamOptionsR\rstreamOptions\"Y\n" +
 	"\rStreamOptions\x12H\n" +
-	"\x12heartbeat_interval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\x9f\n" +
+	"\x12heartbeat_interval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xde\n" +
 	"\n" +
 	"\x16StreamCompleteResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x05R\bsequence\x12\x12\n" +
@@ -1875,7 +1896,9 @@ const file_reasoning_grpc_v1_events_proto_rawDesc = "" +
 	"\rstep_finished\x18\x19 \x01(\v2\x1f.reasoning_grpc.v1.StepFinishedH\x00R\fstepFinished\x12U\n" +
 	"\x12reasoning_finished\x18\x1a \x01(\v2$.reasoning_grpc.v1.ReasoningFinishedH\x00R\x11reasoningFinished\x12<\n" +
 	"\theartbeat\x18\x1b \x01(\v2\x1c.reasoning_grpc.v1.HeartbeatH\x00R\theartbeat\x12<\n" +
-	"\tcompleted\x18\x1c \x01(\v2\x1c.reasoning_grpc.v1.CompletedH\x00R\tcompletedB\x06\n" +
+	"\tcompleted\x18\x1c \x01(\v2\x1c.reasoning_grpc.v1.CompletedH\x00R\tcompleted\x12=\n" +
+	"\n" +
+	"run_paused\x18  \x01(\v2\x1c.reasoning_grpc.v1.PausedRunH\x00R\trunPausedB\x06\n" +
 	"\x04kind\"\xf8\x01\n" +
 	"\aStarted\x12\x1f\n" +
 	"\vresponse_id\x18\x01 \x01(\tR\n" +
@@ -2014,19 +2037,20 @@ var file_reasoning_grpc_v1_events_proto_goTypes = []any{
 	(*CompleteRequest)(nil),        // 21: reasoning_grpc.v1.CompleteRequest
 	(*durationpb.Duration)(nil),    // 22: google.protobuf.Duration
 	(*ReasoningFinished)(nil),      // 23: reasoning_grpc.v1.ReasoningFinished
-	(*RouteDecision)(nil),          // 24: reasoning_grpc.v1.RouteDecision
-	(*EffectiveSetting)(nil),       // 25: reasoning_grpc.v1.EffectiveSetting
-	(ModelCallPurpose)(0),          // 26: reasoning_grpc.v1.ModelCallPurpose
-	(FinishReason)(0),              // 27: reasoning_grpc.v1.FinishReason
-	(*Usage)(nil),                  // 28: reasoning_grpc.v1.Usage
-	(ErrorReason)(0),               // 29: reasoning_grpc.v1.ErrorReason
-	(NextAction)(0),                // 30: reasoning_grpc.v1.NextAction
-	(*ToolExecution)(nil),          // 31: reasoning_grpc.v1.ToolExecution
-	(StepOutcome)(0),               // 32: reasoning_grpc.v1.StepOutcome
-	(*ModelCallUsage)(nil),         // 33: reasoning_grpc.v1.ModelCallUsage
-	(*Cost)(nil),                   // 34: reasoning_grpc.v1.Cost
-	(*Timings)(nil),                // 35: reasoning_grpc.v1.Timings
-	(*Attempt)(nil),                // 36: reasoning_grpc.v1.Attempt
+	(*PausedRun)(nil),              // 24: reasoning_grpc.v1.PausedRun
+	(*RouteDecision)(nil),          // 25: reasoning_grpc.v1.RouteDecision
+	(*EffectiveSetting)(nil),       // 26: reasoning_grpc.v1.EffectiveSetting
+	(ModelCallPurpose)(0),          // 27: reasoning_grpc.v1.ModelCallPurpose
+	(FinishReason)(0),              // 28: reasoning_grpc.v1.FinishReason
+	(*Usage)(nil),                  // 29: reasoning_grpc.v1.Usage
+	(ErrorReason)(0),               // 30: reasoning_grpc.v1.ErrorReason
+	(NextAction)(0),                // 31: reasoning_grpc.v1.NextAction
+	(*ToolExecution)(nil),          // 32: reasoning_grpc.v1.ToolExecution
+	(StepOutcome)(0),               // 33: reasoning_grpc.v1.StepOutcome
+	(*ModelCallUsage)(nil),         // 34: reasoning_grpc.v1.ModelCallUsage
+	(*Cost)(nil),                   // 35: reasoning_grpc.v1.Cost
+	(*Timings)(nil),                // 36: reasoning_grpc.v1.Timings
+	(*Attempt)(nil),                // 37: reasoning_grpc.v1.Attempt
 }
 var file_reasoning_grpc_v1_events_proto_depIdxs = []int32{
 	21, // 0: reasoning_grpc.v1.StreamCompleteRequest.request:type_name -> reasoning_grpc.v1.CompleteRequest
@@ -2048,36 +2072,37 @@ var file_reasoning_grpc_v1_events_proto_depIdxs = []int32{
 	23, // 16: reasoning_grpc.v1.StreamCompleteResponse.reasoning_finished:type_name -> reasoning_grpc.v1.ReasoningFinished
 	19, // 17: reasoning_grpc.v1.StreamCompleteResponse.heartbeat:type_name -> reasoning_grpc.v1.Heartbeat
 	20, // 18: reasoning_grpc.v1.StreamCompleteResponse.completed:type_name -> reasoning_grpc.v1.Completed
-	24, // 19: reasoning_grpc.v1.Started.route_decision:type_name -> reasoning_grpc.v1.RouteDecision
-	25, // 20: reasoning_grpc.v1.Started.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
-	26, // 21: reasoning_grpc.v1.ModelCallStarted.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
-	26, // 22: reasoning_grpc.v1.ModelCallFinished.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
-	27, // 23: reasoning_grpc.v1.ModelCallFinished.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
-	28, // 24: reasoning_grpc.v1.ModelCallFinished.usage:type_name -> reasoning_grpc.v1.Usage
-	26, // 25: reasoning_grpc.v1.ModelCallFailed.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
-	29, // 26: reasoning_grpc.v1.ModelCallFailed.failure:type_name -> reasoning_grpc.v1.ErrorReason
-	30, // 27: reasoning_grpc.v1.StepPlanned.next_action:type_name -> reasoning_grpc.v1.NextAction
-	9,  // 28: reasoning_grpc.v1.StepPlanned.tool_calls:type_name -> reasoning_grpc.v1.ToolCallPlan
-	28, // 29: reasoning_grpc.v1.StepPlanned.usage:type_name -> reasoning_grpc.v1.Usage
-	31, // 30: reasoning_grpc.v1.ToolFinished.execution:type_name -> reasoning_grpc.v1.ToolExecution
-	32, // 31: reasoning_grpc.v1.StepFinished.outcome:type_name -> reasoning_grpc.v1.StepOutcome
-	28, // 32: reasoning_grpc.v1.StepFinished.usage:type_name -> reasoning_grpc.v1.Usage
-	15, // 33: reasoning_grpc.v1.ContentDelta.logprobs:type_name -> reasoning_grpc.v1.TokenLogprob
-	16, // 34: reasoning_grpc.v1.TokenLogprob.alternatives:type_name -> reasoning_grpc.v1.AlternativeToken
-	29, // 35: reasoning_grpc.v1.AttemptSwitched.failure:type_name -> reasoning_grpc.v1.ErrorReason
-	22, // 36: reasoning_grpc.v1.AttemptSwitched.delay:type_name -> google.protobuf.Duration
-	25, // 37: reasoning_grpc.v1.AttemptSwitched.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
-	27, // 38: reasoning_grpc.v1.Completed.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
-	28, // 39: reasoning_grpc.v1.Completed.usage:type_name -> reasoning_grpc.v1.Usage
-	33, // 40: reasoning_grpc.v1.Completed.model_calls:type_name -> reasoning_grpc.v1.ModelCallUsage
-	34, // 41: reasoning_grpc.v1.Completed.cost:type_name -> reasoning_grpc.v1.Cost
-	35, // 42: reasoning_grpc.v1.Completed.timings:type_name -> reasoning_grpc.v1.Timings
-	36, // 43: reasoning_grpc.v1.Completed.attempts:type_name -> reasoning_grpc.v1.Attempt
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	24, // 19: reasoning_grpc.v1.StreamCompleteResponse.run_paused:type_name -> reasoning_grpc.v1.PausedRun
+	25, // 20: reasoning_grpc.v1.Started.route_decision:type_name -> reasoning_grpc.v1.RouteDecision
+	26, // 21: reasoning_grpc.v1.Started.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
+	27, // 22: reasoning_grpc.v1.ModelCallStarted.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
+	27, // 23: reasoning_grpc.v1.ModelCallFinished.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
+	28, // 24: reasoning_grpc.v1.ModelCallFinished.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
+	29, // 25: reasoning_grpc.v1.ModelCallFinished.usage:type_name -> reasoning_grpc.v1.Usage
+	27, // 26: reasoning_grpc.v1.ModelCallFailed.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
+	30, // 27: reasoning_grpc.v1.ModelCallFailed.failure:type_name -> reasoning_grpc.v1.ErrorReason
+	31, // 28: reasoning_grpc.v1.StepPlanned.next_action:type_name -> reasoning_grpc.v1.NextAction
+	9,  // 29: reasoning_grpc.v1.StepPlanned.tool_calls:type_name -> reasoning_grpc.v1.ToolCallPlan
+	29, // 30: reasoning_grpc.v1.StepPlanned.usage:type_name -> reasoning_grpc.v1.Usage
+	32, // 31: reasoning_grpc.v1.ToolFinished.execution:type_name -> reasoning_grpc.v1.ToolExecution
+	33, // 32: reasoning_grpc.v1.StepFinished.outcome:type_name -> reasoning_grpc.v1.StepOutcome
+	29, // 33: reasoning_grpc.v1.StepFinished.usage:type_name -> reasoning_grpc.v1.Usage
+	15, // 34: reasoning_grpc.v1.ContentDelta.logprobs:type_name -> reasoning_grpc.v1.TokenLogprob
+	16, // 35: reasoning_grpc.v1.TokenLogprob.alternatives:type_name -> reasoning_grpc.v1.AlternativeToken
+	30, // 36: reasoning_grpc.v1.AttemptSwitched.failure:type_name -> reasoning_grpc.v1.ErrorReason
+	22, // 37: reasoning_grpc.v1.AttemptSwitched.delay:type_name -> google.protobuf.Duration
+	26, // 38: reasoning_grpc.v1.AttemptSwitched.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
+	28, // 39: reasoning_grpc.v1.Completed.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
+	29, // 40: reasoning_grpc.v1.Completed.usage:type_name -> reasoning_grpc.v1.Usage
+	34, // 41: reasoning_grpc.v1.Completed.model_calls:type_name -> reasoning_grpc.v1.ModelCallUsage
+	35, // 42: reasoning_grpc.v1.Completed.cost:type_name -> reasoning_grpc.v1.Cost
+	36, // 43: reasoning_grpc.v1.Completed.timings:type_name -> reasoning_grpc.v1.Timings
+	37, // 44: reasoning_grpc.v1.Completed.attempts:type_name -> reasoning_grpc.v1.Attempt
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_reasoning_grpc_v1_events_proto_init() }
@@ -2088,6 +2113,7 @@ func file_reasoning_grpc_v1_events_proto_init() {
 	file_reasoning_grpc_v1_agent_proto_init()
 	file_reasoning_grpc_v1_completion_proto_init()
 	file_reasoning_grpc_v1_errors_proto_init()
+	file_reasoning_grpc_v1_messages_proto_init()
 	file_reasoning_grpc_v1_routing_proto_init()
 	file_reasoning_grpc_v1_usage_proto_init()
 	file_reasoning_grpc_v1_events_proto_msgTypes[2].OneofWrappers = []any{
@@ -2107,6 +2133,7 @@ func file_reasoning_grpc_v1_events_proto_init() {
 		(*StreamCompleteResponse_ReasoningFinished)(nil),
 		(*StreamCompleteResponse_Heartbeat)(nil),
 		(*StreamCompleteResponse_Completed)(nil),
+		(*StreamCompleteResponse_RunPaused)(nil),
 	}
 	file_reasoning_grpc_v1_events_proto_msgTypes[13].OneofWrappers = []any{
 		(*ReasoningDelta_Text)(nil),

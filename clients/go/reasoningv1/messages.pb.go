@@ -9,6 +9,7 @@ package reasoningv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -89,8 +90,8 @@ type Message struct {
 	Role Role `protobuf:"varint,1,opt,name=role,proto3,enum=reasoning_grpc.v1.Role" json:"role,omitempty"`
 	// The parts of the message; their order matters. At least one part, except in
 	// an empty answer of the ASSISTANT. A SYSTEM message has text; a USER message
-	// has text and media; an ASSISTANT message has text, reasoning, tool calls
-	// and refusals; a TOOL message has tool results.
+	// has text and media; an ASSISTANT message has text, reasoning, tool calls,
+	// refusals and at most one paused run; a TOOL message has tool results.
 	Content []*Part `protobuf:"bytes,2,rep,name=content,proto3" json:"content,omitempty"`
 	// Name of the participant, to distinguish several with the same role: up to
 	// 64 letters, digits, underscores and dashes. Empty means no name.
@@ -163,6 +164,7 @@ type Part struct {
 	//	*Part_ToolCall
 	//	*Part_ToolResult
 	//	*Part_Refusal
+	//	*Part_PausedRun
 	Kind isPart_Kind `protobuf_oneof:"kind"`
 	// The provider's opaque signature of this part. Send it back unchanged with
 	// the part: some providers refuse a reasoning part or a tool call without it.
@@ -268,6 +270,15 @@ func (x *Part) GetRefusal() string {
 	return ""
 }
 
+func (x *Part) GetPausedRun() *PausedRun {
+	if x != nil {
+		if x, ok := x.Kind.(*Part_PausedRun); ok {
+			return x.PausedRun
+		}
+	}
+	return nil
+}
+
 func (x *Part) GetSignature() string {
 	if x != nil {
 		return x.Signature
@@ -316,6 +327,11 @@ type Part_Refusal struct {
 	Refusal string `protobuf:"bytes,6,opt,name=refusal,proto3,oneof"`
 }
 
+type Part_PausedRun struct {
+	// A run of the agent that waits for the results of the message's tool calls.
+	PausedRun *PausedRun `protobuf:"bytes,9,opt,name=paused_run,json=pausedRun,proto3,oneof"`
+}
+
 func (*Part_Text) isPart_Kind() {}
 
 func (*Part_Media) isPart_Kind() {}
@@ -327,6 +343,8 @@ func (*Part_ToolCall) isPart_Kind() {}
 func (*Part_ToolResult) isPart_Kind() {}
 
 func (*Part_Refusal) isPart_Kind() {}
+
+func (*Part_PausedRun) isPart_Kind() {}
 
 // An image, audio, or a document.
 type Media struct {
@@ -653,15 +671,88 @@ func (x *ToolResult) GetIsError() bool {
 	return false
 }
 
+// A run of the agent that paused, because it waits for results of tool calls that
+// only the caller can give. To go on, send the same request again with two more
+// messages: the answer's message, unchanged, and the results of all its tool
+// calls. Anywhere else in a conversation, the server ignores the part.
+type PausedRun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The state of the run. It is encrypted, and only this service can read it. It
+	// goes on once, for the same caller, and with the same messages, tools and
+	// agent options. Required.
+	State []byte `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Ids of the calls in the message that are calls of the server's own tools and
+	// wait for the caller's approval. The result of such a call says yes or no: its
+	// content is {"approved": true} or {"approved": false}, and may have a text
+	// "reason", which the model gets. All other calls in the message are calls of
+	// the caller's own tools. In a request, the server ignores it.
+	ApprovalCallIds []string `protobuf:"bytes,2,rep,name=approval_call_ids,json=approvalCallIds,proto3" json:"approval_call_ids,omitempty"`
+	// When the state expires. In a request, the server ignores it.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PausedRun) Reset() {
+	*x = PausedRun{}
+	mi := &file_reasoning_grpc_v1_messages_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PausedRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PausedRun) ProtoMessage() {}
+
+func (x *PausedRun) ProtoReflect() protoreflect.Message {
+	mi := &file_reasoning_grpc_v1_messages_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PausedRun.ProtoReflect.Descriptor instead.
+func (*PausedRun) Descriptor() ([]byte, []int) {
+	return file_reasoning_grpc_v1_messages_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PausedRun) GetState() []byte {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *PausedRun) GetApprovalCallIds() []string {
+	if x != nil {
+		return x.ApprovalCallIds
+	}
+	return nil
+}
+
+func (x *PausedRun) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
 var File_reasoning_grpc_v1_messages_proto protoreflect.FileDescriptor
 
 const file_reasoning_grpc_v1_messages_proto_rawDesc = "" +
 	"\n" +
-	" reasoning_grpc/v1/messages.proto\x12\x11reasoning_grpc.v1\"}\n" +
+	" reasoning_grpc/v1/messages.proto\x12\x11reasoning_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"}\n" +
 	"\aMessage\x12+\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x17.reasoning_grpc.v1.RoleR\x04role\x121\n" +
 	"\acontent\x18\x02 \x03(\v2\x17.reasoning_grpc.v1.PartR\acontent\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"\xe2\x02\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"\xa1\x03\n" +
 	"\x04Part\x12\x14\n" +
 	"\x04text\x18\x01 \x01(\tH\x00R\x04text\x120\n" +
 	"\x05media\x18\x02 \x01(\v2\x18.reasoning_grpc.v1.MediaH\x00R\x05media\x12<\n" +
@@ -669,7 +760,9 @@ const file_reasoning_grpc_v1_messages_proto_rawDesc = "" +
 	"\ttool_call\x18\x04 \x01(\v2\x1b.reasoning_grpc.v1.ToolCallH\x00R\btoolCall\x12@\n" +
 	"\vtool_result\x18\x05 \x01(\v2\x1d.reasoning_grpc.v1.ToolResultH\x00R\n" +
 	"toolResult\x12\x1a\n" +
-	"\arefusal\x18\x06 \x01(\tH\x00R\arefusal\x12\x1c\n" +
+	"\arefusal\x18\x06 \x01(\tH\x00R\arefusal\x12=\n" +
+	"\n" +
+	"paused_run\x18\t \x01(\v2\x1c.reasoning_grpc.v1.PausedRunH\x00R\tpausedRun\x12\x1c\n" +
 	"\tsignature\x18\a \x01(\tR\tsignature\x12\x14\n" +
 	"\x05cache\x18\b \x01(\bR\x05cacheB\x06\n" +
 	"\x04kind\"t\n" +
@@ -691,7 +784,12 @@ const file_reasoning_grpc_v1_messages_proto_rawDesc = "" +
 	"ToolResult\x12\x17\n" +
 	"\acall_id\x18\x01 \x01(\tR\x06callId\x12\x18\n" +
 	"\acontent\x18\x02 \x01(\tR\acontent\x12\x19\n" +
-	"\bis_error\x18\x03 \x01(\bR\aisError*_\n" +
+	"\bis_error\x18\x03 \x01(\bR\aisError\"\x8a\x01\n" +
+	"\tPausedRun\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\fR\x05state\x12*\n" +
+	"\x11approval_call_ids\x18\x02 \x03(\tR\x0fapprovalCallIds\x12;\n" +
+	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime*_\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vROLE_SYSTEM\x10\x01\x12\r\n" +
@@ -713,15 +811,17 @@ func file_reasoning_grpc_v1_messages_proto_rawDescGZIP() []byte {
 }
 
 var file_reasoning_grpc_v1_messages_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_reasoning_grpc_v1_messages_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_reasoning_grpc_v1_messages_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_reasoning_grpc_v1_messages_proto_goTypes = []any{
-	(Role)(0),          // 0: reasoning_grpc.v1.Role
-	(*Message)(nil),    // 1: reasoning_grpc.v1.Message
-	(*Part)(nil),       // 2: reasoning_grpc.v1.Part
-	(*Media)(nil),      // 3: reasoning_grpc.v1.Media
-	(*Reasoning)(nil),  // 4: reasoning_grpc.v1.Reasoning
-	(*ToolCall)(nil),   // 5: reasoning_grpc.v1.ToolCall
-	(*ToolResult)(nil), // 6: reasoning_grpc.v1.ToolResult
+	(Role)(0),                     // 0: reasoning_grpc.v1.Role
+	(*Message)(nil),               // 1: reasoning_grpc.v1.Message
+	(*Part)(nil),                  // 2: reasoning_grpc.v1.Part
+	(*Media)(nil),                 // 3: reasoning_grpc.v1.Media
+	(*Reasoning)(nil),             // 4: reasoning_grpc.v1.Reasoning
+	(*ToolCall)(nil),              // 5: reasoning_grpc.v1.ToolCall
+	(*ToolResult)(nil),            // 6: reasoning_grpc.v1.ToolResult
+	(*PausedRun)(nil),             // 7: reasoning_grpc.v1.PausedRun
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 }
 var file_reasoning_grpc_v1_messages_proto_depIdxs = []int32{
 	0, // 0: reasoning_grpc.v1.Message.role:type_name -> reasoning_grpc.v1.Role
@@ -730,11 +830,13 @@ var file_reasoning_grpc_v1_messages_proto_depIdxs = []int32{
 	4, // 3: reasoning_grpc.v1.Part.reasoning:type_name -> reasoning_grpc.v1.Reasoning
 	5, // 4: reasoning_grpc.v1.Part.tool_call:type_name -> reasoning_grpc.v1.ToolCall
 	6, // 5: reasoning_grpc.v1.Part.tool_result:type_name -> reasoning_grpc.v1.ToolResult
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	7, // 6: reasoning_grpc.v1.Part.paused_run:type_name -> reasoning_grpc.v1.PausedRun
+	8, // 7: reasoning_grpc.v1.PausedRun.expire_time:type_name -> google.protobuf.Timestamp
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_reasoning_grpc_v1_messages_proto_init() }
@@ -749,6 +851,7 @@ func file_reasoning_grpc_v1_messages_proto_init() {
 		(*Part_ToolCall)(nil),
 		(*Part_ToolResult)(nil),
 		(*Part_Refusal)(nil),
+		(*Part_PausedRun)(nil),
 	}
 	file_reasoning_grpc_v1_messages_proto_msgTypes[2].OneofWrappers = []any{
 		(*Media_Uri)(nil),
@@ -764,7 +867,7 @@ func file_reasoning_grpc_v1_messages_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reasoning_grpc_v1_messages_proto_rawDesc), len(file_reasoning_grpc_v1_messages_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

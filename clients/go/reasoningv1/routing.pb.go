@@ -227,7 +227,8 @@ const (
 	RouteRejectionCause_ROUTE_REJECTION_CAUSE_UNSPECIFIED RouteRejectionCause = 0
 	// The classifier chose another route.
 	RouteRejectionCause_ROUTE_REJECTION_CAUSE_NOT_CHOSEN RouteRejectionCause = 1
-	// The request has tools of the caller's own, which this route cannot serve.
+	// The request has tools of the caller's own, which this route gets only when a
+	// request or a rule names it.
 	RouteRejectionCause_ROUTE_REJECTION_CAUSE_CALLER_TOOLS RouteRejectionCause = 2
 )
 

@@ -33,6 +33,7 @@ interface Scenario {
   timeout_seconds: number;
   compression?: "gzip";
   cancel_after_events?: number;
+  answer_of?: string;
   events?: JsonValue[];
 }
 
@@ -51,6 +52,17 @@ async function runScenario(plan: Plan, scenario: Scenario): Promise<Outcome> {
   } catch (error) {
     return { failure: String(error) };
   }
+}
+
+/** Returns the scenario with the answer of an earlier one in its request, if it names one. */
+function insertAnswer(scenario: Scenario, outcomes: Map<string, Outcome>): Scenario {
+  if (scenario.answer_of === undefined) return scenario;
+  const earlier = outcomes.get(scenario.answer_of);
+  const answer = (earlier?.response ?? earlier?.folded) as { message: JsonValue };
+  const request = structuredClone(scenario.request) as { request?: object };
+  const { messages } = (scenario.rpc === "StreamComplete" ? request.request : request) as { messages: JsonValue[] };
+  messages.splice(-1, 0, answer.message);
+  return { ...scenario, request: request as JsonValue };
 }
 
 function foldEvents(events: JsonValue[]): Outcome {
@@ -162,8 +174,9 @@ function describeError(error: unknown): JsonValue {
 const [planPath, resultsPath] = process.argv.slice(2);
 if (!planPath || !resultsPath) throw new Error("usage: runner PLAN RESULTS");
 const plan = JSON.parse(readFileSync(planPath, "utf8")) as Plan;
-const results: JsonValue[] = [];
+const outcomes = new Map<string, Outcome>();
 for (const scenario of plan.scenarios) {
-  results.push({ name: scenario.name, ...(await runScenario(plan, scenario)) } as JsonValue);
+  outcomes.set(scenario.name, await runScenario(plan, insertAnswer(scenario, outcomes)));
 }
+const results = [...outcomes].map(([name, outcome]) => ({ name, ...outcome }));
 writeFileSync(resultsPath, JSON.stringify({ client: "typescript", results }, undefined, 2) + "\n");

@@ -20,6 +20,7 @@ import {
   MessageSchema,
   type Part,
   PartSchema,
+  type PausedRun,
   ReasoningSchema,
   Role,
   ToolCallSchema,
@@ -45,6 +46,7 @@ export class Folder {
   #started: Started | undefined;
   #completed: Completed | undefined;
   #reasoningFinished: ReasoningFinished | undefined;
+  #pausedRun: PausedRun | undefined;
   readonly #effectiveSettings: EffectiveSetting[] = [];
   readonly #steps = new Steps();
   readonly #answer = new Answer();
@@ -65,6 +67,9 @@ export class Folder {
       case "completed":
         this.#completed = kind.value;
         break;
+      case "runPaused":
+        this.#pausedRun = kind.value;
+        break;
       default:
         if (step > 0) this.#steps.add(step, kind);
         else this.#answer.add(kind);
@@ -73,7 +78,9 @@ export class Folder {
 
   /** Returns the answer so far. After a stream has failed, it is the part of the answer that had arrived. */
   message(): Message {
-    return create(MessageSchema, { role: Role.ASSISTANT, content: this.#answer.parts.map(copyPart) });
+    const content = this.#answer.parts.map(copyPart);
+    if (this.#pausedRun) content.push(create(PartSchema, { kind: { case: "pausedRun", value: this.#pausedRun } }));
+    return create(MessageSchema, { role: Role.ASSISTANT, content });
   }
 
   /** Returns the whole answer. Throws when the `started` or the `completed` event has not been added. */

@@ -1,8 +1,11 @@
 """`Budget`: the limits of a run: steps, tool calls, tokens, cost and time."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from reasoning_grpc.agent.limits import AgentLimits
 from reasoning_grpc.agent.thinking_time import ThinkingTime
@@ -33,6 +36,16 @@ class Account(Protocol):
         ...
 
 
+class BudgetState(Struct, frozen=True, array_like=True):
+    """What a run has used of its limits, as its state has it while it pauses."""
+
+    steps: int
+    tool_calls: int
+    last_calls: frozenset[_Call]
+    last_results: bytes
+    repetitions: int
+
+
 class Budget:
     """The limits of one run, and what it has used of them."""
 
@@ -45,9 +58,20 @@ class Budget:
         self.tool_calls = 0
         """Tool calls made so far."""
         self._last_calls: frozenset[_Call] = frozenset()
-        self._last_results: frozenset[tuple[_Call, ToolStatus, str]] = frozenset()
+        self._last_results = b""
+        """The digest of the results of the last calls. Empty when there are none."""
         self._repetitions = 0
         """The number of times in a row that the last calls were made and gave the same results."""
+
+    def save(self) -> BudgetState:
+        """Returns what the run has used, for its state."""
+        return BudgetState(self.steps, self.tool_calls, self._last_calls, self._last_results, self._repetitions)
+
+    def restore(self, state: BudgetState) -> None:
+        """Takes up what the run had used when it paused."""
+        self.steps, self.tool_calls = state.steps, state.tool_calls
+        self._last_calls, self._last_results = state.last_calls, state.last_results
+        self._repetitions = state.repetitions
 
     def find_reached_limit(self, prompt_tokens: int) -> ReasoningEnd | None:
         """Returns the limit that forbids another step with a prompt of this many tokens; None when none does."""
@@ -83,7 +107,7 @@ class Budget:
         """Returns the tool calls within budget, and the limit that rejected the rest."""
         calls = frozenset(_normalize(call) for call in planned)
         if calls != self._last_calls:
-            self._last_calls, self._last_results, self._repetitions = calls, frozenset(), 0
+            self._last_calls, self._last_results, self._repetitions = calls, b"", 0
         if self._repetitions >= _LOOP_STEPS - 1:
             return (), ReasoningEnd.LOOP
         granted = planned[: self.limits.max_tool_calls - self.tool_calls]
@@ -92,9 +116,14 @@ class Budget:
 
     def record_results(self, executions: Sequence[ToolExecution]) -> None:
         """Records the results of the tool calls that were granted last."""
-        results = frozenset((_normalize(each), each.status, each.result) for each in executions)
+        results = _compute_digest({(_normalize(each), each.status, each.result) for each in executions})
         self._repetitions = self._repetitions + 1 if results == self._last_results else 1
         self._last_results = results
+
+
+def _compute_digest(results: Iterable[tuple[_Call, ToolStatus, str]]) -> bytes:
+    """Returns bytes that are equal for equal results, in every process."""
+    return hashlib.sha256(repr(sorted(results)).encode("utf-8", "surrogatepass")).digest()
 
 
 def _normalize(call: ToolCall | ToolExecution) -> _Call:

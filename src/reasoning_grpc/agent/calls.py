@@ -16,6 +16,7 @@ from reasoning_grpc.domain import (
     ReasoningEffort,
     ReasoningOptions,
     Sampling,
+    Tool,
     ToolChoice,
     ToolChoiceMode,
     ToolInfo,
@@ -47,17 +48,18 @@ class AgentCalls:
         windows: ContextWindows,
         *,
         tools: tuple[ToolInfo, ...],
+        own_tools: tuple[Tool, ...] = (),
         plan_request: AnswerRequest | None,
         fits: bool,
     ) -> None:
         """`direct` is the call that would answer without the agent.
 
-        `tools` are sent as tools of the calls; it is empty where the prompt lists them instead. There `plan_request`
-        requests a plan in JSON. With `fits`, calls are cut to the models' context windows; without it they are sent
-        whole.
+        `tools` and the caller's `own_tools` are sent as tools of the calls; both are empty where the prompt lists them
+        instead. There `plan_request` requests a plan in JSON. With `fits`, calls are cut to the models' context
+        windows; without it they are sent whole.
         """
         self._direct = direct
-        self._tools = prepare_native_tools(tools)
+        self._tools = (*prepare_native_tools(tools), *own_tools)
         self._transcript = transcript
         self._windows = windows
         self._fits = fits

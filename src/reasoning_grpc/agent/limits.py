@@ -28,6 +28,8 @@ class AgentLimits:
     tool_timeout_seconds: float = 30.0
     tool_list_timeout_seconds: float = 10.0
     """The longest wait for MCP servers that connect for the first time. Requests cannot change it."""
+    max_state_bytes: int = 1024 * 1024
+    """The largest state of a run that pauses. Requests cannot change it."""
 
     def restrict(self, requested: AgentOptions) -> "AgentLimits":
         """Returns the limits of a run whose request has these options."""
@@ -40,6 +42,7 @@ class AgentLimits:
             step_timeout_seconds=_smaller(self.step_timeout_seconds, requested.step_timeout_seconds),
             tool_timeout_seconds=_smaller(self.tool_timeout_seconds, requested.tool_timeout_seconds),
             tool_list_timeout_seconds=self.tool_list_timeout_seconds,
+            max_state_bytes=self.max_state_bytes,
         )
 
     def list_changes(self, requested: AgentOptions) -> Iterator[EffectiveSetting]:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reasoning_grpc.agent.plan import Plan
@@ -41,8 +42,7 @@ _CUT_SHORT: Final = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER}
 """An answer with such an end does not say that the model is ready."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelPlan:
+class ModelPlan(Struct, frozen=True):
     """The outcome of planning when the model has a plan."""
 
     plan: Plan

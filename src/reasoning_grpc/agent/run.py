@@ -1,7 +1,7 @@
 """`AgentRun`: one request on the reasoning path: its steps, and then its answer."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -12,15 +12,20 @@ from reasoning_grpc.agent.budget import Account, Budget
 from reasoning_grpc.agent.calls import AgentCalls
 from reasoning_grpc.agent.limits import AgentLimits
 from reasoning_grpc.agent.missing_tools import find_missing_tools
+from reasoning_grpc.agent.own_tools import describe_own_tools, select_own_tools
 from reasoning_grpc.agent.plan import plan_schema
 from reasoning_grpc.agent.planning import ModelPlan, NoPlan, assign_unique_ids, plan_events
 from reasoning_grpc.agent.prompts import AgentPrompts
+from reasoning_grpc.agent.run_account import RunAccount
+from reasoning_grpc.agent.run_state import PausedStep, RunState, Spent, encode_run_state
 from reasoning_grpc.agent.spans import AgentSpans
+from reasoning_grpc.agent.step_calls import StepCalls
 from reasoning_grpc.agent.thinking_time import Speeds, ThinkingTime
 from reasoning_grpc.agent.tool_run import ToolRun
 from reasoning_grpc.agent.transcript import Transcript
 from reasoning_grpc.domain import (
     CallContext,
+    CallerAnswer,
     CompletionRequest,
     EffectiveSetting,
     FinishReason,
@@ -28,7 +33,10 @@ from reasoning_grpc.domain import (
     NextAction,
     ReasoningEnd,
     StepOutcome,
+    Suspension,
+    ToolCall,
     ToolExecution,
+    WaitingCall,
 )
 from reasoning_grpc.domain.events import (
     Event,
@@ -64,6 +72,15 @@ class Dependencies:
     speeds: Speeds
 
 
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """A run that goes on after a pause."""
+
+    state: RunState
+    answers: Mapping[str, CallerAnswer]
+    """The caller's answer to each call for which the run waited, by the id of the call."""
+
+
 @dataclass(slots=True)
 class _Step:
     """The progress of a step."""
@@ -72,6 +89,8 @@ class _Step:
     end: ReasoningEnd | None = None
     """Why it is the last step; None while it is not."""
     planned: ModelPlan | None = None
+    is_resumed: bool = False
+    """Whether it was planned before a pause."""
 
 
 class AgentRun:
@@ -84,21 +103,28 @@ class AgentRun:
         direct: ModelCall,
         context: CallContext,
         account: Account,
+        resumption: Resumption | None = None,
     ) -> None:
-        """`direct` is the call that would answer without the agent."""
+        """`direct` is the call that would answer without the agent, and without the caller's own tools."""
         self._dependencies = dependencies
         self._options = request.agent
         self._context = context
-        self._account = account
+        self._resumption = resumption
+        before = Spent() if resumption is None else resumption.state.spent
+        self._account = account = account if resumption is None else RunAccount(account, before)
         limits = dependencies.limits.restrict(request.agent)
         info = dependencies.model.describe(direct.model)
         models = [info, *map(dependencies.model.describe, direct.fallback_models)]
         offered = dependencies.toolbox.list_usable(context.caller, request.agent.allowed_tools)
-        self._tools = offered if limits.max_tool_calls else ()
+        own_tools = select_own_tools(request)
+        self._tools = (*offered, *describe_own_tools(own_tools)) if limits.max_tool_calls else ()
+        self._is_parallel = request.parallel_tool_calls is not False
         unready = dependencies.toolbox.list_unready_servers(context.caller, request.agent.allowed_tools)
         self._missing_tools = find_missing_tools(request.agent, offered, unready) if limits.max_tool_calls else None
         are_native = all(model.native_tools for model in models)  # every model can write a plan in JSON
         self._native = are_native and len(self._tools) <= _MAX_NATIVE_TOOLS
+        if resumption is not None:
+            self._native = resumption.state.is_native
         instructions = dependencies.prompts.step_instructions(self._tools, limits.max_steps, native=self._native)
         self._schema = None if self._native else plan_schema(self._tools)
         plan_request = None if self._schema is None else build_answer_request(self._schema, models)
@@ -114,27 +140,38 @@ class AgentRun:
         )
         # Without a policy and a known window, calls are sent whole, as they would be without the agent.
         fits = request.context_policy is not None or info.context_window_tokens is not None
-        tools = self._tools if self._native else ()
         self._calls = AgentCalls(
             direct,
             info,
             self._transcript,
             dependencies.windows,
-            tools=tools,
+            tools=offered if self._native and self._tools else (),
+            own_tools=own_tools if self._native and self._tools else (),
             plan_request=plan_request,
             fits=fits,
         )
+        self._seconds_before = 0.0 if resumption is None else resumption.state.elapsed_seconds
         self._time = ThinkingTime(
             dependencies.speeds,
             direct.model,
             context,
-            limit_seconds=limits.timeout_seconds,
+            limit_seconds=max(0.0, limits.timeout_seconds - self._seconds_before),
             max_answer_tokens=request.sampling.max_output_tokens,
         )
         self._budget = Budget(limits, account, self._time)
-        names = frozenset(tool.name for tool in self._tools)
+        names = frozenset(tool.name for tool in offered) if self._tools else frozenset()
         self._tool_run = ToolRun(dependencies.toolbox, names, dependencies.spans, self._budget.tool_seconds)
         self._call_ids: set[str] = set()
+        self.suspension: Suspension | None = None
+        """Set when the events have ended because the run waits for its caller; it then has no answer."""
+        if resumption is not None:
+            self._restore(resumption.state)
+
+    def _restore(self, state: RunState) -> None:
+        """Takes up the run where it paused."""
+        self._transcript.restore(state.transcript)
+        self._budget.restore(state.budget)
+        self._call_ids.update(state.call_ids)
 
     def list_effective_settings(self) -> tuple[EffectiveSetting, ...]:
         """Returns a setting for each requested option that the run does not follow."""
@@ -142,22 +179,31 @@ class AgentRun:
         return changes if self._missing_tools is None else (*changes, self._missing_tools)
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Yields the events of the steps, `ReasoningFinished`, and the events of the answer. Raises UpstreamError."""
-        end = self._find_reached_limit()
+        """Yields the events of the steps, `ReasoningFinished`, and the events of the answer. Raises UpstreamError.
+
+        When the run waits for its caller, there is no answer, and `suspension` says for what it waits.
+        """
+        paused_step = None if self._resumption is None else self._resumption.state.step
+        end = None if paused_step is not None else self._find_reached_limit()
         while end is None:
-            step = _Step()
+            if paused_step is None:
+                step = _Step()
+            else:
+                step, paused_step = _Step(planned=paused_step.planned, is_resumed=True), None
             async with aclosing(self._step(step)) as events:
                 async for event in events:
                     yield event
-            end = step.end or self._find_reached_limit()
+            end = ReasoningEnd.PAUSED if self.suspension is not None else step.end or self._find_reached_limit()
         yield ReasoningFinished(
             end,
             self._budget.steps,
             self._budget.tool_calls,
             self._account.usage(),
             self._account.cost(),
-            self._time.elapsed_seconds(),
+            self._elapsed_seconds(),
         )
+        if self.suspension is not None:
+            return
         call = await self._calls.build_answer_call(self._dependencies.prompts.answer)
         answer = self._dependencies.model.stream_call(call, ModelCallPurpose.SYNTHESIS, self._context)
         async with aclosing(answer) as events:
@@ -168,15 +214,21 @@ class AgentRun:
     def _find_reached_limit(self) -> ReasoningEnd | None:
         return self._budget.find_reached_limit(self._calls.estimate_step_tokens())
 
+    def _elapsed_seconds(self) -> float:
+        """Returns how long the whole run has been thinking."""
+        return self._seconds_before + self._time.elapsed_seconds()
+
     async def _step(self, step: _Step) -> AsyncGenerator[Event, None]:
-        self._budget.steps += 1
+        if not step.is_resumed:
+            self._budget.steps += 1
         number, before = self._budget.steps, self._budget.tool_calls
         with self._dependencies.spans.step(number, self._context) as span:
             _logger.debug("step begins", extra={"request_id": self._context.request_id, "step": number})
             yield StepStarted(number, self._budget.limits.max_steps)
-            async with aclosing(self._plan(step, span.context)) as events:
-                async for event in events:
-                    yield event
+            if not step.is_resumed:
+                async with aclosing(self._plan(step, span.context)) as events:
+                    async for event in events:
+                        yield event
             if step.planned is not None:
                 span.record_plan(step.planned.plan)
                 async with aclosing(self._execute(step, step.planned, span.context)) as events:
@@ -227,16 +279,70 @@ class AgentRun:
         if plan.next_action is NextAction.FINISH:
             step.end = ReasoningEnd.FINISHED
         elif plan.next_action is NextAction.USE_TOOLS:
-            calls, step.end = self._budget.grant(plan.tool_calls)
-            if step.end is not None:
-                step.outcome = StepOutcome.STOPPED
-            async with aclosing(self._tool_run.events(calls, context, concurrent=plan.concurrent)) as events:
+            async with aclosing(self._run_tools(step, planned, executions, context)) as events:
                 async for event in events:
-                    if isinstance(event, ToolFinished):
-                        executions.append(event.execution)
                     yield event
+            if self.suspension is not None:
+                step.outcome = StepOutcome.PAUSED
+                return
             self._budget.record_results(executions)
         self._transcript.record_step(plan, planned.answer, executions)
+
+    async def _run_tools(
+        self, step: _Step, planned: ModelPlan, executions: list[ToolExecution], context: CallContext
+    ) -> AsyncGenerator[Event, None]:
+        """Runs the tool calls of a plan, as far as they need nothing of the caller; then the run pauses.
+
+        Puts the calls that have ended into `executions`.
+        """
+        calls, runnable = self._begin_calls(step, planned)
+        concurrent = planned.plan.concurrent
+        if step.end is not None:
+            step.outcome = StepOutcome.STOPPED
+        while True:
+            events_of_tools = self._tool_run.events(runnable, context, concurrent=concurrent, denied=calls.denied)
+            async with aclosing(events_of_tools) as events:
+                async for event in events:
+                    if isinstance(event, ToolFinished):
+                        calls.executions.append(event.execution)
+                    yield event
+            if runnable := calls.take_runnable():
+                continue
+            if waiting := calls.list_waiting(planned.answer):
+                self._pause(step, planned, calls, waiting)
+            break
+        executions += calls.executions
+
+    def _begin_calls(self, step: _Step, planned: ModelPlan) -> tuple[StepCalls, list[ToolCall]]:
+        """Returns the calls of a plan that are within budget, and those that run first."""
+        concurrent = planned.plan.concurrent and self._is_parallel
+        if step.is_resumed and self._resumption is not None:
+            paused, answers = self._resumption.state.step, self._resumption.answers
+            step.end = paused.end
+            calls = StepCalls(paused.calls, self._tools, concurrent=concurrent)
+            calls.restore(paused.executions, answers)
+            return calls, calls.list_approved(answers)
+        granted, step.end = self._budget.grant(planned.plan.tool_calls)
+        calls = StepCalls(granted, self._tools, concurrent=concurrent)
+        return calls, calls.take_runnable()
+
+    def _pause(self, step: _Step, planned: ModelPlan, calls: StepCalls, waiting: tuple[WaitingCall, ...]) -> None:
+        """Suspends the run, unless its state is too large: then the waiting calls are not made, and it is the end."""
+        paused = PausedStep(self._budget.steps, planned, calls.calls, tuple(calls.executions), step.end)
+        state = RunState(
+            self._native,
+            self._transcript.save(),
+            tuple(sorted(self._call_ids)),
+            self._budget.save(),
+            Spent(self._account.usage(), self._account.cost()),
+            self._elapsed_seconds(),
+            paused,
+        )
+        suspension = Suspension(waiting, encode_run_state(state))
+        if suspension.measure() > self._dependencies.limits.max_state_bytes:
+            step.end, step.outcome = ReasoningEnd.STATE_TOO_LARGE, StepOutcome.STOPPED
+        else:
+            self.suspension = suspension
 
 
 def _hide_tool_calls(event: Event) -> Event:

@@ -1,7 +1,8 @@
 """`ToolRun`: runs the tools of a step and yields a pair of events for each call."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from typing import Final
 
 from reasoning_grpc.agent.spans import AgentSpans
 from reasoning_grpc.domain import CallContext, ToolCall, ToolExecution
@@ -10,6 +11,7 @@ from reasoning_grpc.domain.streams import merge
 from reasoning_grpc.tools import Toolbox
 
 ToolEvent = ToolStarted | ToolFinished
+_NONE: Final[Mapping[str, ToolExecution]] = {}
 
 
 class ToolRun:
@@ -25,10 +27,18 @@ class ToolRun:
         self._timeout_seconds = timeout_seconds
 
     async def events(
-        self, calls: Sequence[ToolCall], context: CallContext, *, concurrent: bool
+        self,
+        calls: Sequence[ToolCall],
+        context: CallContext,
+        *,
+        concurrent: bool,
+        denied: Mapping[str, ToolExecution] = _NONE,
     ) -> AsyncGenerator[ToolEvent, None]:
-        """Runs the calls, one after the other or concurrently, and yields their events. Closing it stops the tools."""
-        sources = [self._events_of_call(call, context) for call in calls]
+        """Runs the calls, one after the other or concurrently, and yields their events. Closing it stops the tools.
+
+        Calls that are `denied` are not run, and end as it says.
+        """
+        sources = [self._events_of_call(call, context, denied.get(call.id)) for call in calls]
         if concurrent:
             async with aclosing(merge(sources)) as events:
                 async for event in events:
@@ -39,9 +49,11 @@ class ToolRun:
                 async for event in events:
                     yield event
 
-    async def _events_of_call(self, call: ToolCall, context: CallContext) -> AsyncGenerator[ToolEvent, None]:
+    async def _events_of_call(
+        self, call: ToolCall, context: CallContext, denied: ToolExecution | None
+    ) -> AsyncGenerator[ToolEvent, None]:
         yield ToolStarted(call)
-        yield ToolFinished(await self._run(call, context))
+        yield ToolFinished(await self._run(call, context) if denied is None else denied)
 
     async def _run(self, call: ToolCall, context: CallContext) -> ToolExecution:
         with self._spans.tool(call, context) as span:

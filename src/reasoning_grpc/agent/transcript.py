@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reasoning_grpc.agent.plan import Plan
@@ -27,6 +28,13 @@ _NOTES: Final = "Your notes on this:"
 _UNLIMITED: Final = 2**63
 _EARLIER: Final = "[earlier notes are left out]"
 _NOT_RUN: Final = "It was not run."
+
+
+class TranscriptState(Struct, frozen=True, array_like=True):
+    """The steps of a run, as its state has them while it pauses."""
+
+    steps: tuple[Message, ...]
+    notes: tuple[tuple[str, str], ...]
 
 
 class Transcript:
@@ -65,6 +73,14 @@ class Transcript:
         self._steps: list[Message] = []
         self._notes: list[tuple[str, str]] = []
         """For each step in JSON its thought, and the lines of its tool results."""
+
+    def save(self) -> TranscriptState:
+        """Returns the steps so far, for the state of the run."""
+        return TranscriptState(tuple(self._steps), tuple(self._notes))
+
+    def restore(self, state: TranscriptState) -> None:
+        """Takes up the steps of a run that paused."""
+        self._steps, self._notes = list(state.steps), list(state.notes)
 
     def messages(self) -> tuple[Message, ...]:
         """Returns the messages of the call for the next step."""

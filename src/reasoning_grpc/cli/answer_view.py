@@ -11,7 +11,7 @@ from reasoning_grpc.cli.activity import Activity
 from reasoning_grpc.cli.console import PipedConsole, remove_control_characters
 from reasoning_grpc.cli.reasoning_lines import ReasoningLines
 from reasoning_grpc.cli.route_view import route_lines
-from reasoning_grpc.v1 import completion_pb2, events_pb2, usage_pb2
+from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2, usage_pb2
 
 _NANO: Final = 1_000_000_000
 _STARTS_WORK: Final = frozenset({"step_started", "step_planned", "tool_started", "tool_finished", "reasoning_finished"})
@@ -59,6 +59,9 @@ class AnswerView:
                 self._write_line(f"attempt {switched.next_attempt} with {switched.to_model} after a failure", "yellow")
                 for line in _setting_lines(switched.effective_settings):
                     self._write_line(line)
+            case "run_paused":
+                for line in _pause_lines(event.run_paused):
+                    self._write_line(line, "yellow")
             case "completed":
                 self.finish()
                 self._write_line(_summarize(event.completed))
@@ -111,6 +114,14 @@ def _start_lines(started: events_pb2.Started) -> Iterator[str]:
 def _setting_lines(settings: Iterable[completion_pb2.EffectiveSetting]) -> Iterator[str]:
     for setting in settings:
         yield f"{setting.field}: {setting.effective} instead of {setting.requested} ({setting.reason})"
+
+
+def _pause_lines(paused: messages_pb2.PausedRun) -> Iterator[str]:
+    """Yields the lines about a run that waits. This command does not go on with it."""
+    approvals = len(paused.approval_call_ids)
+    what = f", {approvals} of which need approval" if approvals else ""
+    until = f"{paused.expire_time.ToDatetime():%Y-%m-%d %H:%M} UTC"
+    yield f"the run waits until {until} for results of its tool calls{what}; a client can go on"
 
 
 def _summarize(completed: events_pb2.Completed) -> str:

@@ -28,6 +28,7 @@ _COUNTS_ALONE: Final = "counts for itself, and from zero when it starts"
 _LIMITS_NOTE: Final = f"each process of the server {_COUNTS_ALONE}"
 _PER_WORKER: Final = ("max_calls_in_flight", "max_queued_calls", "max_calls_per_upstream", "max_upstream_connections")
 """The options whose numbers hold for each worker, and not for all of them together."""
+_OWN_KEY_NOTE: Final = "sealed with a key of the process; no other process goes on with them, nor does a restarted one"
 _PRICES: Final = {
     "entry": "from its entry",
     "litellm": "from litellm's price map",
@@ -65,6 +66,7 @@ def build_summary(
         "traces": _describe_export(plan.traces),
         "metrics": _describe_export(plan.metrics),
         "captures_content": plan.captures_content,
+        "pause_keys": len(config.pause_keys),
         **({"unset_keys": list(unset_keys)} if unset_keys else {}),
     }
 
@@ -96,6 +98,7 @@ def format_summary(summary: Mapping[str, Any]) -> str:
         if (exporters := summary[signal_name]["exporters"])
     ]
     lines += [f"unset    {problem}" for problem in summary.get("unset_keys", ())]
+    lines.append(f"pauses   {_format_pause_keys(summary['pause_keys'])}")
     if summary["captures_content"]:
         lines.append("content  traces hold the words of messages, answers, plans and tools")
     return "\n".join(lines)
@@ -229,6 +232,12 @@ def _format_listing(proxy: Mapping[str, Any]) -> str:
     return (
         f"; does not list its models: {proxy['failure']}" if proxy["failure"] else f"; lists {proxy['models']} models"
     )
+
+
+def _format_pause_keys(count: int) -> str:
+    if not count:
+        return _OWN_KEY_NOTE
+    return "sealed with the configured key" if count == 1 else f"sealed with the first of {count} configured keys"
 
 
 def _format_answer(answer: Mapping[str, Any]) -> str:

@@ -22,6 +22,8 @@ _ENDS: Final = {
     agent_pb2.REASONING_END_LOOP: "it repeated the same tool calls",
     agent_pb2.REASONING_END_STEP_FAILED: "a step could not be read",
     agent_pb2.REASONING_END_STEP_TIMEOUT: "a step took too long",
+    agent_pb2.REASONING_END_PAUSED: "it waits for the caller",
+    agent_pb2.REASONING_END_STATE_TOO_LARGE: "it is too large to wait for the caller",
 }
 _ACTIONS: Final = {
     agent_pb2.NEXT_ACTION_CONTINUE: "continues to think",
@@ -36,6 +38,7 @@ _STATUSES: Final = {
     agent_pb2.TOOL_STATUS_NOT_AVAILABLE: "not available",
     agent_pb2.TOOL_STATUS_CANCELLED: "cancelled",
     agent_pb2.TOOL_STATUS_INPUT_REQUIRED: "needs input",
+    agent_pb2.TOOL_STATUS_NOT_APPROVED: "not approved",
 }
 
 

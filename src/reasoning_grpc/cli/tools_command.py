@@ -60,6 +60,7 @@ def _format_json(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) ->
             "source": info.source.lower(),
             "mcp_server": info.mcp_server or None,
             "state": info.state.lower(),
+            "needs_approval": info.needs_approval,
             "description": info.description,
             "parameters_schema": json.loads(info.parameters_schema) if info.parameters_schema else None,
         }
@@ -82,7 +83,7 @@ def _format_json(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) ->
 
 
 def _format_text(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) -> str:
-    rows = [(info.name, _describe_source(info), info.state.lower(), _shorten(info.description)) for info in infos]
+    rows = [(info.name, _describe_source(info), _describe_use(info), _shorten(info.description)) for info in infos]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
@@ -99,6 +100,11 @@ def _format_text(infos: Iterable[ToolInfo], servers: Iterable[McpServerInfo]) ->
 
 def _describe_source(info: ToolInfo) -> str:
     return f"mcp server {info.mcp_server}" if info.source is ToolSource.MCP else _SOURCES[info.source]
+
+
+def _describe_use(info: ToolInfo) -> str:
+    state = info.state.lower()
+    return f"{state}, needs approval" if info.needs_approval else state
 
 
 def _describe_state(server: McpServerInfo) -> str:

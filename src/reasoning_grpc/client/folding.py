@@ -37,6 +37,7 @@ class Folder:
         self._started: events_pb2.Started | None = None
         self._completed: events_pb2.Completed | None = None
         self._reasoning_finished: agent_pb2.ReasoningFinished | None = None
+        self._paused_run: messages_pb2.PausedRun | None = None
         self._settings: list[completion_pb2.EffectiveSetting] = []
         self._steps = _Steps()
         self._answer = _Answer()
@@ -53,6 +54,8 @@ class Folder:
                 self._completed = event.completed
             case "reasoning_finished":
                 self._reasoning_finished = event.reasoning_finished
+            case "run_paused":
+                self._paused_run = event.run_paused
             case kind if event.step:
                 self._steps.add(kind, event)
             case kind:
@@ -62,6 +65,8 @@ class Folder:
         """Returns the answer as far as it is known, also after the stream has failed."""
         message = messages_pb2.Message(role=messages_pb2.ROLE_ASSISTANT)
         message.content.extend(self._answer.build_parts())
+        if self._paused_run is not None:
+            message.content.add(paused_run=self._paused_run)
         return message
 
     def response(self) -> completion_pb2.CompleteResponse:

@@ -3,6 +3,7 @@
 from reasoning_grpc.config.caller_entry import CallerEntry, hash_token
 from reasoning_grpc.config.fingerprint import compute_fingerprint
 from reasoning_grpc.config.model_entry import MODEL_NAME, ModelEntry, read_model_entry
+from reasoning_grpc.config.pause_keys import decode_pause_key
 from reasoning_grpc.config.problems import is_unset_variable, suggest
 from reasoning_grpc.config.proxy_entry import PROXY_PREFIX, ProxyEntry
 from reasoning_grpc.config.reading import ConfigError, inspect_config, read_config
@@ -44,6 +45,7 @@ __all__ = [
     "ToolLimits",
     "UpstreamProxyEntry",
     "compute_fingerprint",
+    "decode_pause_key",
     "find_kept_options",
     "hash_token",
     "inspect_config",

@@ -12,6 +12,7 @@ from reasoning_grpc.config.caller_entry import read_caller_entry
 from reasoning_grpc.config.contradictions import find_contradictions
 from reasoning_grpc.config.model_entry import ModelEntry, read_model_entry
 from reasoning_grpc.config.option_values import convert_value
+from reasoning_grpc.config.pause_keys import read_pause_keys
 from reasoning_grpc.config.problems import remove_follow_ups, suggest
 from reasoning_grpc.config.proxy_entry import PROXY_PREFIX, ProxyEntry, read_proxy_entry
 from reasoning_grpc.config.routing import read_classifier_entry, read_route_entry, read_rule_entries
@@ -82,6 +83,13 @@ def inspect_config(
         lambda key, problem: problems.append(f"{key}: {problem}"),
     )
 
+    pause_keys = read_pause_keys(
+        settings.pause_keys_env,
+        settings.pause_keys_file,
+        environment,
+        lambda key, problem: problems.append(f"{key}: {problem}"),
+    )
+
     def read_table(name: str, read_entry: Callable[[str, object], E]) -> dict[str, E]:
         return {key: read_entry(key, entry) for key, entry in _list_entries(name, tables[name], problems)}
 
@@ -101,6 +109,7 @@ def inspect_config(
                 upstream_proxy, read_mcp_server_entry(key, entry, environment, problems)
             ),
         ),
+        pause_keys=pause_keys,
         proxy=proxy,
         upstream_proxy=upstream_proxy,
     )

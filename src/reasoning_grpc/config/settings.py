@@ -16,7 +16,7 @@ from reasoning_grpc.config.proxy_entry import ProxyEntry
 from reasoning_grpc.config.routing import ClassifierEntry, RouteEntry, RuleEntry
 from reasoning_grpc.config.tools import McpServerEntry, ToolEntry
 from reasoning_grpc.config.upstream_proxy import UpstreamProxyEntry
-from reasoning_grpc.domain import RoutingMode
+from reasoning_grpc.domain import RoutingMode, Secret
 
 ENVIRONMENT_PREFIX: Final = "REASONING_"
 AUTO_WORKERS: Final = 0
@@ -320,6 +320,30 @@ class Settings:
     agent_plan_prompt: Path | None = _option(None, "File with the agent's instructions for steps in JSON.")
     agent_native_prompt: Path | None = _option(None, "File with the agent's instructions for steps by tool calls.")
     agent_answer_prompt: Path | None = _option(None, "File with the instructions for the answer after thinking.")
+    pause_keys_env: str = _option(
+        "",
+        "Environment variable with the keys that seal paused runs: 32 bytes in base64 each, separated by commas; the "
+        "first one seals, all of them open. Empty here and in pause_keys_file: each process makes a key of its own, so "
+        "that a paused run goes on only in its process.",
+    )
+    pause_keys_file: Path | None = _option(
+        None,
+        "File with these keys, one in each line; a reload reads it again. All servers behind one address share it.",
+    )
+    max_pause_seconds: float = _option(
+        3600.0,
+        "Longest time that a paused run waits for its caller. Too short refuses callers that ask a person; too long "
+        "remembers the ids of those that went on for longer.",
+        minimum=1.0,
+        maximum=30 * 24 * 3600.0,
+    )
+    max_pause_state_bytes: int = _option(
+        1024 * 1024,
+        "Largest state of a paused run, in bytes, which callers send back. A run whose state is larger answers without "
+        "the calls that it would have waited for.",
+        minimum=16 * 1024,
+        maximum=16 * 1024 * 1024,
+    )
     max_connection_age_seconds: float = _option(
         600.0,
         "Age at which a client's connection takes no new calls, so that the client connects again; 0: never.",
@@ -357,6 +381,8 @@ class Config:
     classifier: ClassifierEntry = field(default_factory=ClassifierEntry)
     tools: Mapping[str, ToolEntry] = field(default_factory=dict)
     mcp_servers: Mapping[str, McpServerEntry] = field(default_factory=dict)
+    pause_keys: tuple[Secret, ...] = ()
+    """The keys that seal paused runs, the one that seals first. None: each process makes a key of its own."""
     proxy: ProxyEntry | None = None
     """The LiteLLM proxy whose models are also served; None: there is no proxy."""
     upstream_proxy: UpstreamProxyEntry | None = None

@@ -57,6 +57,8 @@ class ToolEntry:
     timeout_seconds: float | None = None
     concurrency: int | None = None
     max_result_characters: int | None = None
+    needs_approval: bool | None = None
+    """Whether the caller must approve each call; None: what the entry of its MCP server says, or else no."""
 
     def resolve_limits(self, defaults: ToolLimits) -> ToolLimits:
         """Returns the bounds of the tool; `defaults` holds for each bound that the entry does not have."""
@@ -92,6 +94,8 @@ class McpServerEntry:
     """The longest time to start or reach the server and read its list of tools."""
     upstream_proxy: UpstreamProxyEntry | None = None
     """The HTTP proxy through which `url` is reached. None: it is reached directly."""
+    needs_approval: bool = False
+    """Whether the caller must approve each call of its tools."""
     required: bool = False
     """Whether our server is ready only when this server has connected once."""
     protocol: str = "auto"
@@ -117,6 +121,7 @@ def read_tool_entry(name: str, table: object, problems: list[str]) -> ToolEntry:
         timeout_seconds=_read_seconds(reader, "timeout_seconds"),
         concurrency=reader.read_count("concurrency", _MOST_AT_ONCE),
         max_result_characters=reader.read_count("max_result_characters", _MOST_CHARACTERS),
+        needs_approval=reader.read_bool("needs_approval"),
     )
     if entry.function and not _FUNCTION.fullmatch(entry.function):
         reader.report("function", 'must be "package.module:function"')
@@ -150,6 +155,7 @@ def read_mcp_server_entry(
             or defaults.max_result_characters,
         ),
         connect_timeout_seconds=_read_seconds(reader, "connect_timeout_seconds") or 30.0,
+        needs_approval=reader.read_bool("needs_approval") or False,
         required=reader.read_bool("required") or False,
         protocol=reader.read_text("protocol", find_problem=_find_protocol_problem) or "auto",
     )

@@ -24,6 +24,8 @@ class StepOutcome(StrEnum):
     """The model's plan could not be read, even after one repair."""
     STOPPED = "STOPPED"
     """A limit or a deadline stopped the step."""
+    PAUSED = "PAUSED"
+    """The step waits for results of tool calls that only the caller can give."""
 
 
 class ReasoningEnd(StrEnum):
@@ -42,6 +44,10 @@ class ReasoningEnd(StrEnum):
     """The model repeated the same tool calls."""
     STEP_FAILED = "STEP_FAILED"
     """A plan could not be read, even after one repair."""
+    PAUSED = "PAUSED"
+    """The run waits for results of tool calls that only the caller can give."""
+    STATE_TOO_LARGE = "STATE_TOO_LARGE"
+    """The run had to wait for the caller, but its state is larger than the server allows."""
 
 
 class AgentOptions(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,7 @@
-"""A conversation: its messages, and the parts of a message."""
+"""A conversation: its messages, and the parts of a message.
+
+Each kind of content has a tag, by which the state of a paused run writes and reads it.
+"""
 
 from enum import StrEnum
 
@@ -15,13 +18,13 @@ class Role(StrEnum):
     TOOL = "TOOL"
 
 
-class Text(Struct, frozen=True):
+class Text(Struct, frozen=True, tag="text"):
     """Text."""
 
     text: str
 
 
-class Media(Struct, frozen=True):
+class Media(Struct, frozen=True, tag="media"):
     """An image, audio or a document. Exactly one of `uri` and `data` is set."""
 
     mime_type: str
@@ -30,14 +33,14 @@ class Media(Struct, frozen=True):
     filename: str = ""
 
 
-class Reasoning(Struct, frozen=True):
+class Reasoning(Struct, frozen=True, tag="reasoning"):
     """The model's own reasoning: as text, or as opaque bytes when the provider withholds the text."""
 
     text: str = ""
     redacted: bytes = b""
 
 
-class ToolCall(Struct, frozen=True):
+class ToolCall(Struct, frozen=True, tag="tool_call"):
     """A tool call that a model requests."""
 
     id: str
@@ -46,7 +49,7 @@ class ToolCall(Struct, frozen=True):
     """JSON text as the model wrote it. It is not checked."""
 
 
-class ToolResult(Struct, frozen=True):
+class ToolResult(Struct, frozen=True, tag="tool_result"):
     """The result of a tool call."""
 
     call_id: str
@@ -54,7 +57,7 @@ class ToolResult(Struct, frozen=True):
     is_error: bool = False
 
 
-class Refusal(Struct, frozen=True):
+class Refusal(Struct, frozen=True, tag="refusal"):
     """The text in which the model declines to answer."""
 
     text: str

@@ -16,6 +16,7 @@ from reasoning_grpc.domain import (
     FinishReason,
     ModelCallPurpose,
     NextAction,
+    PausedRun,
     Prices,
     ReasoningEnd,
     RouteDecision,
@@ -225,6 +226,14 @@ class ReasoningFinished(Struct, frozen=True):
     duration_seconds: float
 
 
+class RunPaused(Struct, frozen=True):
+    """The run of the agent waits for the results of tool calls; no model call follows."""
+
+    paused_run: PausedRun
+    model: str
+    """Name of the model that the run uses."""
+
+
 class Heartbeat(Struct, frozen=True):
     """No other event was sent for the requested interval."""
 
@@ -243,7 +252,7 @@ class Completed(Struct, frozen=True):
 
 
 ModelCallEvent = ModelCallStarted | AttemptSwitched | ModelCallFinished | ModelCallFailed
-AgentEvent = StepStarted | StepPlanned | ToolStarted | ToolFinished | StepFinished | ReasoningFinished
+AgentEvent = StepStarted | StepPlanned | ToolStarted | ToolFinished | StepFinished | ReasoningFinished | RunPaused
 Event = Started | ModelCallEvent | AgentEvent | Delta | InternalDelta | Heartbeat | Completed
 
 

@@ -6,6 +6,7 @@ from reasoning_grpc.domain import (
     EffectiveSetting,
     Message,
     Part,
+    PausedRun,
     Reasoning,
     Refusal,
     Role,
@@ -21,6 +22,7 @@ from reasoning_grpc.domain.events import (
     Event,
     ReasoningDelta,
     ReasoningFinished,
+    RunPaused,
     Started,
     StepFinished,
     StepPlanned,
@@ -40,6 +42,8 @@ class Completion(Struct, frozen=True):
     steps: tuple[Step, ...] = ()
     reasoning_finished: ReasoningFinished | None = None
     """None when the agent did not serve the request."""
+    paused_run: PausedRun | None = None
+    """The last part of the message when the run waits for its caller; None when it does not."""
     effective_settings: tuple[EffectiveSetting, ...] = ()
     """The settings of `started`, followed by the settings of each switch to another model."""
 
@@ -47,7 +51,7 @@ class Completion(Struct, frozen=True):
 class CompletionBuilder:
     """Builds the whole answer from the events of its stream."""
 
-    __slots__ = ("_answer", "_completed", "_finished", "_settings", "_started", "_steps")
+    __slots__ = ("_answer", "_completed", "_finished", "_paused_run", "_settings", "_started", "_steps")
 
     def __init__(self) -> None:
         self._answer = MessageBuilder()
@@ -56,6 +60,7 @@ class CompletionBuilder:
         self._started: Started | None = None
         self._completed: Completed | None = None
         self._finished: ReasoningFinished | None = None
+        self._paused_run: PausedRun | None = None
         self._settings: list[EffectiveSetting] = []
         """The settings of the switches to another model."""
 
@@ -70,6 +75,8 @@ class CompletionBuilder:
             self._settings += event.effective_settings
         elif isinstance(event, ReasoningFinished):
             self._finished = event
+        elif isinstance(event, RunPaused):
+            self._paused_run = event.paused_run
         elif placed.step:
             if self._steps is None:
                 self._steps = StepBuilder()
@@ -87,6 +94,7 @@ class CompletionBuilder:
             self._answer.build_message(),
             () if self._steps is None else tuple(self._steps.steps),
             self._finished,
+            self._paused_run,
             (*self._started.effective_settings, *self._settings),
         )
 

@@ -50,6 +50,16 @@ class Cost(Struct, frozen=True):
             total += item.nano_usd
         force_setattr(self, "total_nano_usd", total)
 
+    def __add__(self, other: "Cost") -> "Cost":
+        """Returns the sum, with one item for each kind of token of each model."""
+        items: dict[tuple[str, TokenKind], CostItem] = {}
+        for item in (*self.items, *other.items):
+            known = items.get((item.model, item.kind), CostItem(item.model, item.kind, 0, 0))
+            items[item.model, item.kind] = replace(
+                known, tokens=known.tokens + item.tokens, nano_usd=known.nano_usd + item.nano_usd
+            )
+        return Cost(tuple(items.values()))
+
 
 class TokenPrices(Struct, frozen=True, kw_only=True):
     """A price for each kind of token, in nano-dollars for a million tokens. None means that it is not known."""

@@ -162,6 +162,16 @@ class EffectiveSetting(Struct, frozen=True):
     """Explains the cause in a short English sentence."""
 
 
+class Continuation(Struct, frozen=True):
+    """The paused run that a request continues, by the state that the answer of the paused run gave."""
+
+    state: bytes
+    message: int
+    """The position of that answer in the messages. The messages behind it hold the results of its tool calls."""
+    part: int
+    """The position of the state in that answer."""
+
+
 class CompletionRequest(Struct, frozen=True, kw_only=True):
     """A conversation to answer, and how to answer it. `rpc.convert` creates only valid ones."""
 
@@ -184,3 +194,5 @@ class CompletionRequest(Struct, frozen=True, kw_only=True):
     end_user: str = ""
     provider_options: Mapping[str, str] = field(default_factory=dict)
     """Values by name, each as JSON text."""
+    continuation: Continuation | None = None
+    """None when the request continues no paused run. The messages themselves hold no state."""

@@ -46,7 +46,7 @@ class RouteRejectionCause(StrEnum):
     NOT_CHOSEN = "NOT_CHOSEN"
     """The classifier chose another route."""
     CALLER_TOOLS = "CALLER_TOOLS"
-    """The request has tools of the caller's own, which the route cannot serve."""
+    """The request has tools of the caller's own, which the route gets only by name."""
 
 
 class Classification(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The server's own tools, which the agent may call, and the outcome of a tool call."""
+"""The tools that the agent may call, and the outcome of a tool call."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -19,6 +19,8 @@ class ToolSource(StrEnum):
     """A Python function that an installed package offers."""
     MCP = "MCP"
     """A tool of an MCP server."""
+    CALLER = "CALLER"
+    """A tool of the caller's own, which the server never runs."""
 
 
 class ToolState(StrEnum):
@@ -45,10 +47,12 @@ class ToolStatus(StrEnum):
     """The agent stopped before the tool returned."""
     INPUT_REQUIRED = "INPUT_REQUIRED"
     """The tool did not finish, because it needs input that nobody can give it here, such as an answer of the user."""
+    NOT_APPROVED = "NOT_APPROVED"
+    """The tool was not run, because the caller did not approve the call."""
 
 
 class ToolInfo(Struct, frozen=True, kw_only=True):
-    """A tool of the server."""
+    """A tool that the agent may call."""
 
     name: str
     description: str
@@ -58,6 +62,8 @@ class ToolInfo(Struct, frozen=True, kw_only=True):
     mcp_server: str = ""
     """Name of the tool's MCP server. Empty for other tools."""
     state: ToolState = ToolState.AVAILABLE
+    needs_approval: bool = False
+    """Whether the caller must approve each call before the tool runs."""
 
 
 class ToolExecution(Struct, frozen=True, kw_only=True):

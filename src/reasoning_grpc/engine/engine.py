@@ -27,7 +27,9 @@ from reasoning_grpc.engine.effective_settings import add_changed_settings, find_
 from reasoning_grpc.engine.inclusion import SELECTIONS, select_included
 from reasoning_grpc.engine.ledger import Entry, Ledger
 from reasoning_grpc.engine.passthrough import build_direct_call
+from reasoning_grpc.engine.pausing import select_first_request, stream_pausable_run
 from reasoning_grpc.llm import ContextWindows, ResilientModel
+from reasoning_grpc.pauses import OpenedPause, Pauses
 from reasoning_grpc.router import EventCallback, Router
 from reasoning_grpc.telemetry import find_recording_span
 
@@ -47,6 +49,7 @@ class Engine:
         model: ResilientModel,
         windows: ContextWindows,
         agent: Agent,
+        pauses: Pauses,
         *,
         captures_content: bool = False,
     ) -> None:
@@ -56,6 +59,7 @@ class Engine:
         self._model = model
         self._windows = windows
         self._agent = agent
+        self._pauses = pauses
         self._captures_content = captures_content
 
     def run(
@@ -82,7 +86,12 @@ class Engine:
         """
         ledger = self._open_ledger(context)
         try:
+            opened = self._open_pause(request, context)
+            if opened is not None:
+                request = opened.choose_route(request)
             decision, _, _ = await self._decide(request, context, ledger, ledger.record, rules_only=rules_only)
+            if opened is not None:
+                opened.check_decision(decision)
         except BaseException as error:
             _report_failure(error, ledger, context)
             raise
@@ -138,9 +147,14 @@ class Engine:
     ) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events that the request includes; every event is recorded in the ledger when it happens."""
         include = request.include
+        going_on: OpenedPause | None = None
         try:
-            entries, path = await self._begin(request, context, ledger)
+            opened = None if request.continuation is None else self._open_pause(request, context)
+            entries, path = await self._begin(request, context, ledger, opened)
             try:
+                if opened is not None:
+                    await self._pauses.use(opened)
+                    going_on = opened
                 for entry in entries:
                     if (included := select_included(entry, include)) is not None:
                         yield ledger.hand_over(included)
@@ -161,29 +175,47 @@ class Engine:
             yield ledger.hand_over(ledger.record(completed))
         except BaseException as error:
             _report_failure(error, ledger, context)
+            if going_on is not None and not ledger.has_effect():
+                self._pauses.release(going_on)
             raise
         finally:
             _report_events(ledger, context)
 
+    def _open_pause(self, request: CompletionRequest, context: CallContext) -> OpenedPause | None:
+        """Returns the paused run that a request continues; None when it continues none."""
+        continuation = request.continuation
+        return None if continuation is None else self._pauses.open(request, continuation, context.caller.name)
+
     async def _begin(
-        self, request: CompletionRequest, context: CallContext, ledger: Ledger
+        self, request: CompletionRequest, context: CallContext, ledger: Ledger, opened: OpenedPause | None
     ) -> tuple[list[Entry], AsyncGenerator[Event, None]]:
-        """Returns `Started` with the events of routing behind it, and the path that the request takes."""
+        """Returns `Started` with the events of routing behind it, and the path that the request takes.
+
+        `opened` is the paused run that the request continues, if it does.
+        """
+        if opened is not None:
+            request = opened.choose_route(request)
         entries_of_routing: list[Entry] = []
         decision, model, fallbacks = await self._decide(
             request, context, ledger, lambda event: entries_of_routing.append(ledger.record(event))
         )
         assert model is not None
-        self._table.check_support(request, model)
-        fallbacks_in_use = self._table.select_supporting(request, fallbacks)
-        call = await self._windows.fit(build_direct_call(request, model.name, fallbacks_in_use), request.context_policy)
+        is_reasoning = decision.mode is RoutingMode.REASONING
+        direct = request
+        if opened is not None:
+            opened.check_decision(decision)
+        if opened is not None or (is_reasoning and request.tools):
+            direct = select_first_request(request, opened)
+        self._table.check_support(direct, model)
+        fallbacks_in_use = self._table.select_supporting(direct, fallbacks)
+        call = await self._windows.fit(build_direct_call(direct, model.name, fallbacks_in_use), request.context_policy)
         settings = find_initial_settings(request, decision, fallbacks, call)
         settings += self._model.list_effective_settings(call, context)
         path: AsyncGenerator[Event, None]
-        if decision.mode is RoutingMode.REASONING:
-            run = await self._agent.create_run(request, call, context, ledger.account)
+        if is_reasoning:
+            run = await self._agent.create_run(request, call, context, ledger.account, opened)
             settings += run.list_effective_settings()
-            path = run.events()
+            path = stream_pausable_run(run, self._pauses, request, decision, context, opened)
         else:
             settings += list_unused_options(request.agent)
             path = self._model.stream_call(call, ModelCallPurpose.ANSWER, context)

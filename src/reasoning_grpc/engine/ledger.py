@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from reasoning_grpc.domain import (
     Attempt,
+    Cost,
+    FinishReason,
     ModelCallPurpose,
     ModelCallUsage,
     Pace,
@@ -29,6 +31,7 @@ from reasoning_grpc.domain.events import (
     ModelCallStarted,
     ReasoningDelta,
     ReasoningFinished,
+    RunPaused,
     StepFinished,
     StepStarted,
     StreamEvent,
@@ -115,6 +118,7 @@ class Ledger:
     _open: _OpenAttempt | None = None
     _reached: bool = False
     _last_call: ModelCallFinished | None = None
+    _paused: RunPaused | None = None
 
     def elapsed_seconds(self) -> float:
         """Returns the time since the request arrived."""
@@ -133,29 +137,42 @@ class Ledger:
         # The event that begins a step and the one that ends it belong to the step.
         return Entry(event, self.calls, self.step or step, elapsed)
 
+    def has_effect(self) -> bool:
+        """Returns whether a model call or a tool of the request did anything. A closed ledger knows."""
+        return self._reached or self.has_sent_output or self.account.usage() is not None
+
     def purpose(self) -> ModelCallPurpose | None:
         """Returns the purpose of the model call in progress; None when there is none."""
         return None if self._open is None else self._open.event.purpose
 
     def build_completed(self) -> Completed:
-        """Builds the last event. The model call that ended last is the answer."""
-        answer, usage = self._last_call, self.account.usage()
-        if answer is None or usage is None:
-            raise ValueError("no model call has ended")
+        """Builds the last event. The model call that ended last is the answer, unless the run paused."""
+        answer, usage, cost = self._last_call, self.account.usage(), self.account.cost()
+        finish_reason, provider_finish_reason, model = self._find_end(answer)
+        if usage is None:  # a run that only ran tools before it paused again
+            usage, cost = Usage(0, 0, 0, UsageSource.PROVIDER), Cost(())
         total = self.elapsed_seconds()
         overhead = total - self._upstream_seconds - self._client_seconds
         if self.agent is not None:
             overhead -= self.agent.tool_seconds
         return Completed(
-            answer.finish_reason,
-            answer.provider_finish_reason,
-            answer.model,
+            finish_reason,
+            provider_finish_reason,
+            model,
             usage,
             self.account.model_calls(),
-            self.account.cost(),
+            cost,
             Timings(self.queue_seconds, self._routed_seconds, self._first_token_seconds, total, max(0.0, overhead)),
             tuple(self.attempts),
         )
+
+    def _find_end(self, answer: ModelCallFinished | None) -> tuple[FinishReason, str, str]:
+        """Returns why the answer ended, in the provider's word too, and which model answered."""
+        if self._paused is not None:
+            return FinishReason.TOOL_CALLS, "" if answer is None else answer.provider_finish_reason, self._paused.model
+        if answer is None:
+            raise ValueError("no model call has ended")
+        return answer.finish_reason, answer.provider_finish_reason, answer.model
 
     def measure_pace(self) -> Pace | None:
         """Returns how the deltas of the answer followed each other; None when there was no second one."""
@@ -304,6 +321,9 @@ class Ledger:
             agent = self.agent = AgentRecord()
         return agent
 
+    def _record_run_paused(self, event: RunPaused, _elapsed: float) -> None:
+        self._paused = event
+
     _RECORDS: ClassVar[Mapping[type[Event], Callable[["Ledger", Any, float], None]]] = {
         ContentDelta: _record_content,
         ReasoningDelta: _record_reasoning,
@@ -318,6 +338,7 @@ class Ledger:
         StepStarted: _record_step_started,
         StepFinished: _record_step_finished,
         ReasoningFinished: _record_reasoning_finished,
+        RunPaused: _record_run_paused,
     }
     """What each kind of event changes; the others change nothing."""
 

@@ -32,7 +32,7 @@ _DEFAULT: Final = "The classifier failed; this is the default."
 _NOT_DEFAULT: Final = "The classifier failed; this is the first route that the caller may take."
 _REJECTION_REASONS: Final[Mapping[RouteRejectionCause, str]] = {
     RouteRejectionCause.NOT_CHOSEN: "The classifier chose another.",
-    RouteRejectionCause.CALLER_TOOLS: "The reasoning agent cannot run the caller's own tools.",
+    RouteRejectionCause.CALLER_TOOLS: "The agent gets the caller's own tools only by a request or a rule for it.",
 }
 
 

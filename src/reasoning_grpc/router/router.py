@@ -91,9 +91,6 @@ class Router:
         for rule in self._rules:
             if not rule.applies(request, context):
                 continue
-            if requested.mode in rule.contradicts:
-                field = "routing.route" if requested.route else "routing.mode"
-                raise InvalidRequest(violations=(FieldViolation(field, rule.contradiction),))
             if requested.mode not in rule.yields_to and not (requested.route and rule.yields_to_routes):
                 return rule
         return None

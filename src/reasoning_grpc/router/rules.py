@@ -38,10 +38,6 @@ class Rule:
     """Modes that a request may choose in spite of the rule."""
     yields_to_routes: bool = False
     """Whether a request may choose a route by its name in spite of the rule."""
-    contradicts: frozenset[RoutingMode] = frozenset()
-    """Modes that a request which meets the condition must not choose."""
-    contradiction: str = ""
-    """The sentence of the field violation for such a request."""
 
 
 def build_rule(entry: RuleEntry) -> Rule:
@@ -68,10 +64,8 @@ BUILT_IN_RULES: Final = (
         applies=lambda request, _context: bool(request.tools),
         route="passthrough",
         reason="The request brings its own tools, which only the caller can run.",
-        yields_to=frozenset({RoutingMode.ORCHESTRATION}),
+        yields_to=frozenset({RoutingMode.REASONING, RoutingMode.ORCHESTRATION}),
         yields_to_routes=True,
-        contradicts=frozenset({RoutingMode.REASONING}),
-        contradiction="The reasoning agent cannot run the caller's own tools; leave out `tools`, or the mode.",
     ),
     Rule(
         id="response-format",

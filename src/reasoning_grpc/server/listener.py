@@ -94,6 +94,7 @@ def build_caps(settings: Settings) -> Caps:
         json_bytes=settings.max_json_bytes,
         json_depth=settings.max_json_depth,
         media_bytes=settings.max_media_bytes,
+        state_bytes=settings.max_pause_state_bytes,
     )
 
 

@@ -1,8 +1,9 @@
 """`build_parts`: builds everything that a configuration describes; the only module that wires objects."""
 
+import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,14 @@ from reasoning_grpc.catalog import (
     ProxyModels,
     TracedListing,
 )
-from reasoning_grpc.config import ClassifierEntry, ClassifierStrategy, Config, ProxyEntry, Settings
+from reasoning_grpc.config import (
+    ClassifierEntry,
+    ClassifierStrategy,
+    Config,
+    ProxyEntry,
+    Settings,
+    decode_pause_key,
+)
 from reasoning_grpc.domain import ModelSourceKind
 from reasoning_grpc.embedded import EmbeddedUpstream
 from reasoning_grpc.engine import Engine
@@ -36,6 +44,7 @@ from reasoning_grpc.llm import (
     RetryPolicy,
     UpstreamGuards,
 )
+from reasoning_grpc.pauses import KEY_BYTES, MemoryUsedStates, Pauses, SealingKeys
 from reasoning_grpc.quotas import MemoryQuotas
 from reasoning_grpc.router import (
     Classifier,
@@ -54,6 +63,15 @@ from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.tools import Toolbox, list_tools_of_callers
 
 _NANO: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PauseMemory:
+    """What the pauses of runs remember beyond a configuration."""
+
+    own_key: bytes = field(default_factory=lambda: os.urandom(KEY_BYTES), repr=False)
+    """The key of this process, which seals where the configuration names no keys."""
+    used_states: MemoryUsedStates = field(default_factory=MemoryUsedStates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +104,8 @@ class ServerParts:
     """What the callers have left of their limits."""
     call_quotas: ModelCallQuotas
     """Reserves for each model call from `quotas`."""
+    pause_memory: PauseMemory
+    """What the pauses of runs remember while the server runs."""
 
 
 def build_parts(
@@ -134,7 +154,15 @@ def build_parts(
     agent = Agent(model, windows, toolbox, _build_limits(settings), _read_prompts(settings), spans)
     return ServerParts(
         config=config,
-        engine=Engine(table, router, model, windows, agent, captures_content=telemetry.captures_content),
+        engine=Engine(
+            table,
+            router,
+            model,
+            windows,
+            agent,
+            _build_pauses(config, lasting.pause_memory),
+            captures_content=telemetry.captures_content,
+        ),
         adapter=adapter,
         guards=lasting.guards,
         model=model,
@@ -148,6 +176,7 @@ def build_parts(
         pools=pools,
         quotas=lasting.quotas,
         call_quotas=lasting.call_quotas,
+        pause_memory=lasting.pause_memory,
     )
 
 
@@ -162,6 +191,7 @@ class _LastingParts:
     pools: Mapping[str, ConnectionPool]
     quotas: MemoryQuotas
     call_quotas: ModelCallQuotas
+    pause_memory: PauseMemory
 
 
 def _build_lasting_parts(config: Config, tracer: Tracer | None, attached: EmbeddedUpstream | None) -> _LastingParts:
@@ -175,6 +205,7 @@ def _build_lasting_parts(config: Config, tracer: Tracer | None, attached: Embedd
         pools=pools,
         quotas=quotas,
         call_quotas=ModelCallQuotas(quotas),
+        pause_memory=PauseMemory(),
     )
 
 
@@ -325,6 +356,17 @@ def _build_limits(settings: Settings) -> AgentLimits:
         step_timeout_seconds=settings.agent_step_timeout_seconds,
         tool_timeout_seconds=settings.agent_tool_timeout_seconds,
         tool_list_timeout_seconds=settings.agent_tool_list_timeout_seconds,
+        max_state_bytes=settings.max_pause_state_bytes,
+    )
+
+
+def _build_pauses(config: Config, memory: PauseMemory) -> Pauses:
+    keys = [decode_pause_key(key) for key in config.pause_keys]
+    return Pauses(
+        SealingKeys(keys or [memory.own_key]),
+        memory.used_states,
+        lifetime_seconds=config.settings.max_pause_seconds,
+        has_own_key=not keys,
     )
 
 

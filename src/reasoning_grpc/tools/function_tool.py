@@ -30,6 +30,7 @@ class FunctionTool:
         source: ToolSource,
         limits: ToolLimits,
         description: str = "",
+        needs_approval: bool = False,
     ) -> None:
         """A `description` replaces that of the docstring. Raises UnusableFunction."""
         self._function: Final = function
@@ -41,6 +42,7 @@ class FunctionTool:
             description=description or self._signature.description,
             parameters_schema=self._signature.parameters_schema,
             source=source,
+            needs_approval=needs_approval,
         )
         self._is_async: Final = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004

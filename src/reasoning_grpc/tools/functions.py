@@ -67,6 +67,7 @@ class FunctionTools:
                 source=source,
                 limits=entry.resolve_limits(ToolLimits()),
                 description=entry.description,
+                needs_approval=entry.needs_approval or False,
             )
         except UnusableFunction as exc:
             self.problems.append(f"tools.{name}: the function cannot be a tool: {exc}")

@@ -120,6 +120,7 @@ class McpListing:
             source=ToolSource.MCP,
             mcp_server=self._entry.name,
             state=ToolState.AVAILABLE if entry.enabled else ToolState.OFF,
+            needs_approval=self._entry.needs_approval if entry.needs_approval is None else entry.needs_approval,
         )
         limits = entry.resolve_limits(self._entry.limits)
         return McpTool(definition, info, limits, schema, self._call, output_schema, output_problem)

@@ -63,6 +63,10 @@ class _StepOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StepOutco
     """The model's plan could not be read, even after one repair."""
     STEP_OUTCOME_STOPPED: _StepOutcome.ValueType  # 3
     """A limit or a deadline stopped the step."""
+    STEP_OUTCOME_PAUSED: _StepOutcome.ValueType  # 4
+    """The step waits for results of tool calls that only the caller can give. The
+    request that brings them starts the step again, under the same number.
+    """
 
 class StepOutcome(_StepOutcome, metaclass=_StepOutcomeEnumTypeWrapper):
     """How a step ended."""
@@ -75,6 +79,10 @@ STEP_OUTCOME_INVALID_PLAN: StepOutcome.ValueType  # 2
 """The model's plan could not be read, even after one repair."""
 STEP_OUTCOME_STOPPED: StepOutcome.ValueType  # 3
 """A limit or a deadline stopped the step."""
+STEP_OUTCOME_PAUSED: StepOutcome.ValueType  # 4
+"""The step waits for results of tool calls that only the caller can give. The
+request that brings them starts the step again, under the same number.
+"""
 Global___StepOutcome: _TypeAlias = StepOutcome  # noqa: Y015
 
 class _ToolStatus:
@@ -103,6 +111,8 @@ class _ToolStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ToolStatus
     """The tool did not finish, because it needs input that it cannot get here, such
     as an answer of the user.
     """
+    TOOL_STATUS_NOT_APPROVED: _ToolStatus.ValueType  # 8
+    """The tool was not run, because the caller did not approve the call."""
 
 class ToolStatus(_ToolStatus, metaclass=_ToolStatusEnumTypeWrapper):
     """How a tool call ended."""
@@ -127,6 +137,8 @@ TOOL_STATUS_INPUT_REQUIRED: ToolStatus.ValueType  # 7
 """The tool did not finish, because it needs input that it cannot get here, such
 as an answer of the user.
 """
+TOOL_STATUS_NOT_APPROVED: ToolStatus.ValueType  # 8
+"""The tool was not run, because the caller did not approve the call."""
 Global___ToolStatus: _TypeAlias = ToolStatus  # noqa: Y015
 
 class _ReasoningEnd:
@@ -157,6 +169,14 @@ class _ReasoningEndEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reasonin
     """The model's plan for a step could not be read, even after one repair."""
     REASONING_END_STEP_TIMEOUT: _ReasoningEnd.ValueType  # 9
     """The model took longer than `step_timeout` to plan a step."""
+    REASONING_END_PAUSED: _ReasoningEnd.ValueType  # 10
+    """The agent waits for results of tool calls that only the caller can give. The
+    answer has these calls and a `paused_run`.
+    """
+    REASONING_END_STATE_TOO_LARGE: _ReasoningEnd.ValueType  # 11
+    """The agent had to wait for the caller, but the state of the run is larger than
+    the server allows. The calls were not made, and the answer does without them.
+    """
 
 class ReasoningEnd(_ReasoningEnd, metaclass=_ReasoningEndEnumTypeWrapper):
     """Why the agent stopped thinking."""
@@ -183,11 +203,20 @@ REASONING_END_STEP_FAILED: ReasoningEnd.ValueType  # 8
 """The model's plan for a step could not be read, even after one repair."""
 REASONING_END_STEP_TIMEOUT: ReasoningEnd.ValueType  # 9
 """The model took longer than `step_timeout` to plan a step."""
+REASONING_END_PAUSED: ReasoningEnd.ValueType  # 10
+"""The agent waits for results of tool calls that only the caller can give. The
+answer has these calls and a `paused_run`.
+"""
+REASONING_END_STATE_TOO_LARGE: ReasoningEnd.ValueType  # 11
+"""The agent had to wait for the caller, but the state of the run is larger than
+the server allows. The calls were not made, and the answer does without them.
+"""
 Global___ReasoningEnd: _TypeAlias = ReasoningEnd  # noqa: Y015
 
 @_typing.final
 class AgentOptions(_message.Message):
-    """Limits and tools of the reasoning agent. The server has limits of its own, and
+    """Limits and tools of the reasoning agent. The limits hold for a whole run, also
+    when it pauses and several requests serve it. The server has limits of its own, and
     the smaller of the two applies. Where that is the server's, `started` reports
     it in `effective_settings`.
     """
@@ -387,7 +416,9 @@ Global___ToolExecution: _TypeAlias = ToolExecution  # noqa: Y015
 
 @_typing.final
 class ReasoningFinished(_message.Message):
-    """The agent stopped thinking; the answer follows."""
+    """The agent stopped thinking; the answer follows. The numbers are those of the
+    whole run: after a pause they include the requests before it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -355,12 +355,16 @@ class CompleteRequest(_message.Message):
     @_builtins.property
     def tools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tool]:
         """Tools of the caller's own that the model may ask to call. The server never
-        runs them: the calls come back in the answer. Names are unique.
+        runs them: the calls come back in the answer. Names are unique. With the mode
+        REASONING, the agent may call them beside the server's tools: the answer then
+        has a `paused_run`, with which the next request goes on.
         """
 
     @_builtins.property
     def tool_choice(self) -> Global___ToolChoice:
-        """Whether the model must call tools, and which of `tools`. Requires `tools`."""
+        """Whether the model must call tools, and which of `tools`. Requires `tools`. The
+        agent takes only AUTO and NONE.
+        """
 
     @_builtins.property
     def response_format(self) -> Global___ResponseFormat:

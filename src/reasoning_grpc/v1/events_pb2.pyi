@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from reasoning_grpc.v1 import agent_pb2 as _agent_pb2
 from reasoning_grpc.v1 import completion_pb2 as _completion_pb2
 from reasoning_grpc.v1 import errors_pb2 as _errors_pb2
+from reasoning_grpc.v1 import messages_pb2 as _messages_pb2
 from reasoning_grpc.v1 import routing_pb2 as _routing_pb2
 from reasoning_grpc.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
@@ -96,6 +97,8 @@ class StreamCompleteResponse(_message.Message):
     - `tool_started` precedes its `tool_finished`.
     - `reasoning_finished` follows the last step and precedes the first
       `content_delta`.
+    - `run_paused` follows `reasoning_finished` and the tool calls for which the run
+      waits, and no model call follows it.
 
     Clients ignore events that they do not know.
 
@@ -126,6 +129,7 @@ class StreamCompleteResponse(_message.Message):
     REASONING_FINISHED_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     COMPLETED_FIELD_NUMBER: _builtins.int
+    RUN_PAUSED_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Position of this event in the stream: 0, 1, 2, ... without a gap. A
     `heartbeat` has no position of its own: it repeats that of the event before
@@ -153,7 +157,7 @@ class StreamCompleteResponse(_message.Message):
 
     @_builtins.property
     def tool_call_delta(self) -> Global___ToolCallDelta:
-        """A delta of a call of one of the caller's tools."""
+        """A delta of a tool call that the caller is to make, or to approve."""
 
     @_builtins.property
     def started(self) -> Global___Started:
@@ -211,6 +215,12 @@ class StreamCompleteResponse(_message.Message):
     def completed(self) -> Global___Completed:
         """The answer is complete; always the last event of an OK stream."""
 
+    @_builtins.property
+    def run_paused(self) -> _messages_pb2.PausedRun:
+        """The run of the agent waits for the results of tool calls. It becomes the
+        last part of the answer's message.
+        """
+
     def __init__(
         self,
         *,
@@ -234,12 +244,13 @@ class StreamCompleteResponse(_message.Message):
         reasoning_finished: _agent_pb2.ReasoningFinished | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
         completed: Global___Completed | None = ...,
+        run_paused: _messages_pb2.PausedRun | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "completed", b"completed", "content_delta", b"content_delta", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "started", b"started", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "completed", b"completed", "content_delta", b"content_delta", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "run_paused", b"run_paused", "started", b"started", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "call", b"call", "completed", b"completed", "content_delta", b"content_delta", "elapsed_ms", b"elapsed_ms", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "sequence", b"sequence", "started", b"started", "step", b"step", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "call", b"call", "completed", b"completed", "content_delta", b"content_delta", "elapsed_ms", b"elapsed_ms", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "run_paused", b"run_paused", "sequence", b"sequence", "started", b"started", "step", b"step", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["content_delta", "reasoning_delta", "tool_call_delta", "started", "model_call_started", "model_call_finished", "model_call_failed", "attempt_switched", "step_started", "step_planned", "tool_started", "tool_finished", "step_finished", "reasoning_finished", "heartbeat", "completed"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["content_delta", "reasoning_delta", "tool_call_delta", "started", "model_call_started", "model_call_finished", "model_call_failed", "attempt_switched", "step_started", "step_planned", "tool_started", "tool_finished", "step_finished", "reasoning_finished", "heartbeat", "completed", "run_paused"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -731,7 +742,9 @@ Global___AlternativeToken: _TypeAlias = AlternativeToken  # noqa: Y015
 
 @_typing.final
 class ToolCallDelta(_message.Message):
-    """A delta of a call of one of the caller's tools."""
+    """A delta of a call of one of the caller's tools, or of a server's tool that waits
+    for approval.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

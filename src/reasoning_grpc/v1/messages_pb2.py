@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n reasoning_grpc/v1/messages.proto\x12\x11reasoning_grpc.v1\"h\n\x07Message\x12%\n\x04role\x18\x01 \x01(\x0e\x32\x17.reasoning_grpc.v1.Role\x12(\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x17.reasoning_grpc.v1.Part\x12\x0c\n\x04name\x18\x03 \x01(\t\"\x99\x02\n\x04Part\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12)\n\x05media\x18\x02 \x01(\x0b\x32\x18.reasoning_grpc.v1.MediaH\x00\x12\x31\n\treasoning\x18\x03 \x01(\x0b\x32\x1c.reasoning_grpc.v1.ReasoningH\x00\x12\x30\n\ttool_call\x18\x04 \x01(\x0b\x32\x1b.reasoning_grpc.v1.ToolCallH\x00\x12\x34\n\x0btool_result\x18\x05 \x01(\x0b\x32\x1d.reasoning_grpc.v1.ToolResultH\x00\x12\x11\n\x07refusal\x18\x06 \x01(\tH\x00\x12\x11\n\tsignature\x18\x07 \x01(\t\x12\r\n\x05\x63\x61\x63he\x18\x08 \x01(\x08\x42\x06\n\x04kind\"U\n\x05Media\x12\x11\n\tmime_type\x18\x01 \x01(\t\x12\r\n\x03uri\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x03 \x01(\x0cH\x00\x12\x10\n\x08\x66ilename\x18\x04 \x01(\tB\x08\n\x06source\"7\n\tReasoning\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x12\n\x08redacted\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04\x66orm\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"@\n\nToolResult\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x10\n\x08is_error\x18\x03 \x01(\x08*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04\x42z\n\x1aio.github.reasoninggrpc.v1B\rMessagesProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n reasoning_grpc/v1/messages.proto\x12\x11reasoning_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"h\n\x07Message\x12%\n\x04role\x18\x01 \x01(\x0e\x32\x17.reasoning_grpc.v1.Role\x12(\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x17.reasoning_grpc.v1.Part\x12\x0c\n\x04name\x18\x03 \x01(\t\"\xcd\x02\n\x04Part\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12)\n\x05media\x18\x02 \x01(\x0b\x32\x18.reasoning_grpc.v1.MediaH\x00\x12\x31\n\treasoning\x18\x03 \x01(\x0b\x32\x1c.reasoning_grpc.v1.ReasoningH\x00\x12\x30\n\ttool_call\x18\x04 \x01(\x0b\x32\x1b.reasoning_grpc.v1.ToolCallH\x00\x12\x34\n\x0btool_result\x18\x05 \x01(\x0b\x32\x1d.reasoning_grpc.v1.ToolResultH\x00\x12\x11\n\x07refusal\x18\x06 \x01(\tH\x00\x12\x32\n\npaused_run\x18\t \x01(\x0b\x32\x1c.reasoning_grpc.v1.PausedRunH\x00\x12\x11\n\tsignature\x18\x07 \x01(\t\x12\r\n\x05\x63\x61\x63he\x18\x08 \x01(\x08\x42\x06\n\x04kind\"U\n\x05Media\x12\x11\n\tmime_type\x18\x01 \x01(\t\x12\r\n\x03uri\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x03 \x01(\x0cH\x00\x12\x10\n\x08\x66ilename\x18\x04 \x01(\tB\x08\n\x06source\"7\n\tReasoning\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x12\n\x08redacted\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04\x66orm\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"@\n\nToolResult\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x10\n\x08is_error\x18\x03 \x01(\x08\"f\n\tPausedRun\x12\r\n\x05state\x18\x01 \x01(\x0c\x12\x19\n\x11\x61pproval_call_ids\x18\x02 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04\x42z\n\x1aio.github.reasoninggrpc.v1B\rMessagesProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,18 +33,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reasoning_grpc.v1.messages_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\032io.github.reasoninggrpc.v1B\rMessagesProtoP\001ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1'
-  _globals['_ROLE']._serialized_start=712
-  _globals['_ROLE']._serialized_end=807
-  _globals['_MESSAGE']._serialized_start=55
-  _globals['_MESSAGE']._serialized_end=159
-  _globals['_PART']._serialized_start=162
-  _globals['_PART']._serialized_end=443
-  _globals['_MEDIA']._serialized_start=445
-  _globals['_MEDIA']._serialized_end=530
-  _globals['_REASONING']._serialized_start=532
-  _globals['_REASONING']._serialized_end=587
-  _globals['_TOOLCALL']._serialized_start=589
-  _globals['_TOOLCALL']._serialized_end=644
-  _globals['_TOOLRESULT']._serialized_start=646
-  _globals['_TOOLRESULT']._serialized_end=710
+  _globals['_ROLE']._serialized_start=901
+  _globals['_ROLE']._serialized_end=996
+  _globals['_MESSAGE']._serialized_start=88
+  _globals['_MESSAGE']._serialized_end=192
+  _globals['_PART']._serialized_start=195
+  _globals['_PART']._serialized_end=528
+  _globals['_MEDIA']._serialized_start=530
+  _globals['_MEDIA']._serialized_end=615
+  _globals['_REASONING']._serialized_start=617
+  _globals['_REASONING']._serialized_end=672
+  _globals['_TOOLCALL']._serialized_start=674
+  _globals['_TOOLCALL']._serialized_end=729
+  _globals['_TOOLRESULT']._serialized_start=731
+  _globals['_TOOLRESULT']._serialized_end=795
+  _globals['_PAUSEDRUN']._serialized_start=797
+  _globals['_PAUSEDRUN']._serialized_end=899
 # @@protoc_insertion_point(module_scope)

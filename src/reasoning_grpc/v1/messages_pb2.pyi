@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -70,8 +71,8 @@ class Message(_message.Message):
     def content(self) -> _containers.RepeatedCompositeFieldContainer[Global___Part]:
         """The parts of the message; their order matters. At least one part, except in
         an empty answer of the ASSISTANT. A SYSTEM message has text; a USER message
-        has text and media; an ASSISTANT message has text, reasoning, tool calls
-        and refusals; a TOOL message has tool results.
+        has text and media; an ASSISTANT message has text, reasoning, tool calls,
+        refusals and at most one paused run; a TOOL message has tool results.
         """
 
     def __init__(
@@ -101,6 +102,7 @@ class Part(_message.Message):
     TOOL_CALL_FIELD_NUMBER: _builtins.int
     TOOL_RESULT_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    PAUSED_RUN_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     CACHE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
@@ -134,6 +136,10 @@ class Part(_message.Message):
     def tool_result(self) -> Global___ToolResult:
         """The result of a tool call."""
 
+    @_builtins.property
+    def paused_run(self) -> Global___PausedRun:
+        """A run of the agent that waits for the results of the message's tool calls."""
+
     def __init__(
         self,
         *,
@@ -143,14 +149,15 @@ class Part(_message.Message):
         tool_call: Global___ToolCall | None = ...,
         tool_result: Global___ToolResult | None = ...,
         refusal: _builtins.str = ...,
+        paused_run: Global___PausedRun | None = ...,
         signature: _builtins.str = ...,
         cache: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "media", b"media", "reasoning", b"reasoning", "refusal", b"refusal", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "media", b"media", "paused_run", b"paused_run", "reasoning", b"reasoning", "refusal", b"refusal", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "kind", b"kind", "media", b"media", "reasoning", b"reasoning", "refusal", b"refusal", "signature", b"signature", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "kind", b"kind", "media", b"media", "paused_run", b"paused_run", "reasoning", b"reasoning", "refusal", b"refusal", "signature", b"signature", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "media", "reasoning", "tool_call", "tool_result", "refusal"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "media", "reasoning", "tool_call", "tool_result", "refusal", "paused_run"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -288,3 +295,49 @@ class ToolResult(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ToolResult: _TypeAlias = ToolResult  # noqa: Y015
+
+@_typing.final
+class PausedRun(_message.Message):
+    """A run of the agent that paused, because it waits for results of tool calls that
+    only the caller can give. To go on, send the same request again with two more
+    messages: the answer's message, unchanged, and the results of all its tool
+    calls. Anywhere else in a conversation, the server ignores the part.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    APPROVAL_CALL_IDS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    state: _builtins.bytes
+    """The state of the run. It is encrypted, and only this service can read it. It
+    goes on once, for the same caller, and with the same messages, tools and
+    agent options. Required.
+    """
+    @_builtins.property
+    def approval_call_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the calls in the message that are calls of the server's own tools and
+        wait for the caller's approval. The result of such a call says yes or no: its
+        content is {"approved": true} or {"approved": false}, and may have a text
+        "reason", which the model gets. All other calls in the message are calls of
+        the caller's own tools. In a request, the server ignores it.
+        """
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the state expires. In a request, the server ignores it."""
+
+    def __init__(
+        self,
+        *,
+        state: _builtins.bytes = ...,
+        approval_call_ids: _abc.Iterable[_builtins.str] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_call_ids", b"approval_call_ids", "expire_time", b"expire_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PausedRun: _TypeAlias = PausedRun  # noqa: Y015

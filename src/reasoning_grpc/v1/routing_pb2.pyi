@@ -149,7 +149,9 @@ class _RouteRejectionCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_R
     ROUTE_REJECTION_CAUSE_NOT_CHOSEN: _RouteRejectionCause.ValueType  # 1
     """The classifier chose another route."""
     ROUTE_REJECTION_CAUSE_CALLER_TOOLS: _RouteRejectionCause.ValueType  # 2
-    """The request has tools of the caller's own, which this route cannot serve."""
+    """The request has tools of the caller's own, which this route gets only when a
+    request or a rule names it.
+    """
 
 class RouteRejectionCause(_RouteRejectionCause, metaclass=_RouteRejectionCauseEnumTypeWrapper):
     """Why a route was not chosen."""
@@ -159,7 +161,9 @@ ROUTE_REJECTION_CAUSE_UNSPECIFIED: RouteRejectionCause.ValueType  # 0
 ROUTE_REJECTION_CAUSE_NOT_CHOSEN: RouteRejectionCause.ValueType  # 1
 """The classifier chose another route."""
 ROUTE_REJECTION_CAUSE_CALLER_TOOLS: RouteRejectionCause.ValueType  # 2
-"""The request has tools of the caller's own, which this route cannot serve."""
+"""The request has tools of the caller's own, which this route gets only when a
+request or a rule names it.
+"""
 Global___RouteRejectionCause: _TypeAlias = RouteRejectionCause  # noqa: Y015
 
 @_typing.final

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct, field
 
-from reasoning_grpc.domain import count_bytes
+from reasoning_grpc.domain import Continuation, count_bytes
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RequestTooLarge
 
 E = TypeVar("E")
@@ -37,6 +37,8 @@ class Caps:
     json_depth: int = 64
     media_bytes: int = 16 * 1024 * 1024
     """Bytes of all images, sounds and documents together."""
+    state_bytes: int = 1024 * 1024
+    """Bytes of the state of a paused run."""
 
 
 class Checks(Struct):
@@ -47,6 +49,8 @@ class Checks(Struct):
     _too_large: list[FieldViolation] = field(default_factory=list)
     _json_bytes: int = 0
     _media_bytes: int = 0
+    paused_run: Continuation | None = None
+    """The last paused run of the conversation."""
 
     def report_invalid(self, path: str, description: str) -> None:
         """Reports a field that is out of range, missing or contradictory."""
@@ -109,6 +113,17 @@ class Checks(Struct):
         if self._media_bytes > self.caps.media_bytes:
             most = self.caps.media_bytes
             self.report_too_large(path, f"With it, the media of the request have more than {most} bytes.")
+
+    def record_paused_run(self, state: bytes, message: int, part: int) -> None:
+        """Checks the state of a paused run, and records that it is the last one so far."""
+        path = f"messages[{message}].content[{part}].paused_run"
+        if not state:
+            self.report_invalid(f"{path}.state", "It is required.")
+        if len(state) > self.caps.state_bytes:
+            self.report_too_large(f"{path}.state", f"It has more than {self.caps.state_bytes} bytes.")
+        if self.paused_run is not None and self.paused_run.message == message:
+            self.report_invalid(path, "A message has at most one paused run.")
+        self.paused_run = Continuation(state, message, part)
 
     def check_json(self, path: str, text: str, *, want_object: bool) -> Any:
         """Checks that a text is JSON, not nested too deeply, and an object where `want_object`.

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from reasoning_grpc.domain import (
+    Continuation,
     Media,
     Message,
     Part,
     PartContent,
+    PausedRun,
     Reasoning,
     Refusal,
     Role,
@@ -23,7 +25,7 @@ from reasoning_grpc.v1 import messages_pb2
 _PARTS_OF_ROLE: Final[Mapping[Role, frozenset[str]]] = {
     Role.SYSTEM: frozenset({"text"}),
     Role.USER: frozenset({"text", "media"}),
-    Role.ASSISTANT: frozenset({"text", "reasoning", "tool_call", "refusal"}),
+    Role.ASSISTANT: frozenset({"text", "reasoning", "tool_call", "refusal", "paused_run"}),
     Role.TOOL: frozenset({"tool_result"}),
 }
 _MIME_TYPE: Final = re.compile(r"(image|audio|application|text)/[a-zA-Z0-9][a-zA-Z0-9.+-]{0,63}")
@@ -57,6 +59,21 @@ def write_message(target: messages_pb2.Message, message: Message) -> None:
     target.name = message.name
     for part in message.content:
         _write_part(target.content.add(), part)
+
+
+def write_paused_run(target: messages_pb2.PausedRun, paused_run: PausedRun) -> None:
+    """Writes a run that waits for the caller."""
+    target.state = paused_run.state
+    target.approval_call_ids.extend(paused_run.approval_call_ids)
+    target.expire_time.FromDatetime(paused_run.expire_time)
+
+
+def find_continuation(messages: Sequence[Message], checks: Checks) -> Continuation | None:
+    """Returns the paused run that a request continues: nothing follows it but results of tool calls."""
+    paused_run = checks.paused_run
+    if paused_run is None or any(message.role is not Role.TOOL for message in messages[paused_run.message + 1 :]):
+        return None
+    return paused_run
 
 
 def _message(
@@ -98,6 +115,9 @@ def _part(part: messages_pb2.Part, role: Role | None, index: int, position: int,
         if not text and not signature:
             checks.report_invalid(f"messages[{index}].content[{position}].text", "It must not be empty.")
         return Part(Text(text), signature, part.cache)
+    if kind == "paused_run":
+        checks.record_paused_run(part.paused_run.state, index, position)
+        return None  # no model receives it
     content = _content(part, kind, f"messages[{index}].content[{position}].{kind}", checks)
     return Part(content, signature, part.cache)
 

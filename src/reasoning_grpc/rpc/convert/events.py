@@ -7,10 +7,11 @@ from reasoning_grpc.domain import events
 from reasoning_grpc.rpc.convert import enums
 from reasoning_grpc.rpc.convert.agent import write_reasoning_finished, write_tool_execution
 from reasoning_grpc.rpc.convert.answers import write_end, write_start
+from reasoning_grpc.rpc.convert.conversation import write_paused_run
 from reasoning_grpc.rpc.convert.scalars import LARGEST_INT32, token_count, write_duration
 from reasoning_grpc.rpc.convert.settings import write_effective_setting
 from reasoning_grpc.rpc.convert.usage import write_usage
-from reasoning_grpc.v1 import events_pb2
+from reasoning_grpc.v1 import events_pb2, messages_pb2
 
 
 def stream_response(stamped: events.StreamEvent) -> events_pb2.StreamCompleteResponse:
@@ -133,6 +134,10 @@ def _write_step_finished(message: events_pb2.StepFinished, event: events.StepFin
         write_usage(message.usage, event.usage)
 
 
+def _write_run_paused(message: messages_pb2.PausedRun, event: events.RunPaused) -> None:
+    write_paused_run(message, event.paused_run)
+
+
 def _write_heartbeat(message: events_pb2.Heartbeat, _event: events.Heartbeat) -> None:
     message.SetInParent()  # it has no field by which it would become set
 
@@ -151,6 +156,7 @@ _EVENTS: Final[Mapping[type, tuple[str, Callable[[Any, Any], None]]]] = {
     events.ToolFinished: ("tool_finished", _write_tool_finished),
     events.StepFinished: ("step_finished", _write_step_finished),
     events.ReasoningFinished: ("reasoning_finished", write_reasoning_finished),
+    events.RunPaused: ("run_paused", _write_run_paused),
     events.AttemptSwitched: ("attempt_switched", _write_attempt_switched),
     events.Heartbeat: ("heartbeat", _write_heartbeat),
     events.Completed: ("completed", write_end),

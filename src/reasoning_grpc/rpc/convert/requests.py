@@ -11,7 +11,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from reasoning_grpc.domain import CompletionRequest, IncludeOptions
 from reasoning_grpc.rpc.convert.checks import MAX_MODEL_NAME_CHARACTERS, Caps, Checks
-from reasoning_grpc.rpc.convert.conversation import conversation
+from reasoning_grpc.rpc.convert.conversation import conversation, find_continuation
 from reasoning_grpc.rpc.convert.model_options import (
     parallel_tool_calls,
     reasoning_options,
@@ -78,6 +78,8 @@ def _completion_request(message: completion_pb2.CompleteRequest, checks: Checks)
     options: dict[str, Any] = {}
     for _, name, convert in sorted(given):
         options[name] = convert(message, checks)
+    if checks.paused_run is not None:
+        options["continuation"] = find_continuation(messages, checks)
     return CompletionRequest(model=model, messages=messages, end_user=end_user, **options)
 
 

@@ -9,7 +9,7 @@ from reasoning_grpc.domain.errors import Progress
 from reasoning_grpc.domain.fold import Completion
 from reasoning_grpc.rpc.convert.agent import write_reasoning_finished, write_step
 from reasoning_grpc.rpc.convert.answers import write_end, write_start
-from reasoning_grpc.rpc.convert.conversation import write_message
+from reasoning_grpc.rpc.convert.conversation import write_message, write_paused_run
 from reasoning_grpc.rpc.convert.routing import write_route_decision
 from reasoning_grpc.rpc.convert.settings import write_effective_setting
 from reasoning_grpc.rpc.convert.usage import write_cost, write_usage
@@ -21,6 +21,8 @@ def complete_response(completion: Completion) -> completion_pb2.CompleteResponse
     response = completion_pb2.CompleteResponse()
     write_start(response, completion.started)
     write_message(response.message, completion.message)
+    if completion.paused_run is not None:
+        write_paused_run(response.message.content.add().paused_run, completion.paused_run)
     for step in completion.steps:
         write_step(response.steps.add(), step)
     if completion.reasoning_finished is not None:

@@ -52,14 +52,17 @@ export type CompleteRequest = Message<"reasoning_grpc.v1.CompleteRequest"> & {
 
   /**
    * Tools of the caller's own that the model may ask to call. The server never
-   * runs them: the calls come back in the answer. Names are unique.
+   * runs them: the calls come back in the answer. Names are unique. With the mode
+   * REASONING, the agent may call them beside the server's tools: the answer then
+   * has a `paused_run`, with which the next request goes on.
    *
    * @generated from field: repeated reasoning_grpc.v1.Tool tools = 4;
    */
   tools: Tool[];
 
   /**
-   * Whether the model must call tools, and which of `tools`. Requires `tools`.
+   * Whether the model must call tools, and which of `tools`. Requires `tools`. The
+   * agent takes only AUTO and NONE.
    *
    * @generated from field: reasoning_grpc.v1.ToolChoice tool_choice = 5;
    */

@@ -4,13 +4,15 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message as Message$1 } from "@bufbuild/protobuf";
 
 /**
  * Describes the file reasoning_grpc/v1/messages.proto.
  */
 export const file_reasoning_grpc_v1_messages: GenFile = /*@__PURE__*/
-  fileDesc("CiByZWFzb25pbmdfZ3JwYy92MS9tZXNzYWdlcy5wcm90bxIRcmVhc29uaW5nX2dycGMudjEiaAoHTWVzc2FnZRIlCgRyb2xlGAEgASgOMhcucmVhc29uaW5nX2dycGMudjEuUm9sZRIoCgdjb250ZW50GAIgAygLMhcucmVhc29uaW5nX2dycGMudjEuUGFydBIMCgRuYW1lGAMgASgJIpkCCgRQYXJ0Eg4KBHRleHQYASABKAlIABIpCgVtZWRpYRgCIAEoCzIYLnJlYXNvbmluZ19ncnBjLnYxLk1lZGlhSAASMQoJcmVhc29uaW5nGAMgASgLMhwucmVhc29uaW5nX2dycGMudjEuUmVhc29uaW5nSAASMAoJdG9vbF9jYWxsGAQgASgLMhsucmVhc29uaW5nX2dycGMudjEuVG9vbENhbGxIABI0Cgt0b29sX3Jlc3VsdBgFIAEoCzIdLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xSZXN1bHRIABIRCgdyZWZ1c2FsGAYgASgJSAASEQoJc2lnbmF0dXJlGAcgASgJEg0KBWNhY2hlGAggASgIQgYKBGtpbmQiVQoFTWVkaWESEQoJbWltZV90eXBlGAEgASgJEg0KA3VyaRgCIAEoCUgAEg4KBGRhdGEYAyABKAxIABIQCghmaWxlbmFtZRgEIAEoCUIICgZzb3VyY2UiNwoJUmVhc29uaW5nEg4KBHRleHQYASABKAlIABISCghyZWRhY3RlZBgCIAEoDEgAQgYKBGZvcm0iNwoIVG9vbENhbGwSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglhcmd1bWVudHMYAyABKAkiQAoKVG9vbFJlc3VsdBIPCgdjYWxsX2lkGAEgASgJEg8KB2NvbnRlbnQYAiABKAkSEAoIaXNfZXJyb3IYAyABKAgqXwoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDwoLUk9MRV9TWVNURU0QARINCglST0xFX1VTRVIQAhISCg5ST0xFX0FTU0lTVEFOVBADEg0KCVJPTEVfVE9PTBAEQnoKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQg1NZXNzYWdlc1Byb3RvUAFaS2dpdGh1Yi5jb20vcmVhc29uaW5nLWdycGMvcmVhc29uaW5nLWdycGMvY2xpZW50cy9nby9yZWFzb25pbmd2MTtyZWFzb25pbmd2MWIGcHJvdG8z");
+  fileDesc("CiByZWFzb25pbmdfZ3JwYy92MS9tZXNzYWdlcy5wcm90bxIRcmVhc29uaW5nX2dycGMudjEiaAoHTWVzc2FnZRIlCgRyb2xlGAEgASgOMhcucmVhc29uaW5nX2dycGMudjEuUm9sZRIoCgdjb250ZW50GAIgAygLMhcucmVhc29uaW5nX2dycGMudjEuUGFydBIMCgRuYW1lGAMgASgJIs0CCgRQYXJ0Eg4KBHRleHQYASABKAlIABIpCgVtZWRpYRgCIAEoCzIYLnJlYXNvbmluZ19ncnBjLnYxLk1lZGlhSAASMQoJcmVhc29uaW5nGAMgASgLMhwucmVhc29uaW5nX2dycGMudjEuUmVhc29uaW5nSAASMAoJdG9vbF9jYWxsGAQgASgLMhsucmVhc29uaW5nX2dycGMudjEuVG9vbENhbGxIABI0Cgt0b29sX3Jlc3VsdBgFIAEoCzIdLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xSZXN1bHRIABIRCgdyZWZ1c2FsGAYgASgJSAASMgoKcGF1c2VkX3J1bhgJIAEoCzIcLnJlYXNvbmluZ19ncnBjLnYxLlBhdXNlZFJ1bkgAEhEKCXNpZ25hdHVyZRgHIAEoCRINCgVjYWNoZRgIIAEoCEIGCgRraW5kIlUKBU1lZGlhEhEKCW1pbWVfdHlwZRgBIAEoCRINCgN1cmkYAiABKAlIABIOCgRkYXRhGAMgASgMSAASEAoIZmlsZW5hbWUYBCABKAlCCAoGc291cmNlIjcKCVJlYXNvbmluZxIOCgR0ZXh0GAEgASgJSAASEgoIcmVkYWN0ZWQYAiABKAxIAEIGCgRmb3JtIjcKCFRvb2xDYWxsEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYXJndW1lbnRzGAMgASgJIkAKClRvb2xSZXN1bHQSDwoHY2FsbF9pZBgBIAEoCRIPCgdjb250ZW50GAIgASgJEhAKCGlzX2Vycm9yGAMgASgIImYKCVBhdXNlZFJ1bhINCgVzdGF0ZRgBIAEoDBIZChFhcHByb3ZhbF9jYWxsX2lkcxgCIAMoCRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqXwoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDwoLUk9MRV9TWVNURU0QARINCglST0xFX1VTRVIQAhISCg5ST0xFX0FTU0lTVEFOVBADEg0KCVJPTEVfVE9PTBAEQnoKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQg1NZXNzYWdlc1Byb3RvUAFaS2dpdGh1Yi5jb20vcmVhc29uaW5nLWdycGMvcmVhc29uaW5nLWdycGMvY2xpZW50cy9nby9yZWFzb25pbmd2MTtyZWFzb25pbmd2MWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * One message of a conversation.
@@ -28,8 +30,8 @@ export type Message = Message$1<"reasoning_grpc.v1.Message"> & {
   /**
    * The parts of the message; their order matters. At least one part, except in
    * an empty answer of the ASSISTANT. A SYSTEM message has text; a USER message
-   * has text and media; an ASSISTANT message has text, reasoning, tool calls
-   * and refusals; a TOOL message has tool results.
+   * has text and media; an ASSISTANT message has text, reasoning, tool calls,
+   * refusals and at most one paused run; a TOOL message has tool results.
    *
    * @generated from field: repeated reasoning_grpc.v1.Part content = 2;
    */
@@ -110,6 +112,14 @@ export type Part = Message$1<"reasoning_grpc.v1.Part"> & {
      */
     value: string;
     case: "refusal";
+  } | {
+    /**
+     * A run of the agent that waits for the results of the message's tool calls.
+     *
+     * @generated from field: reasoning_grpc.v1.PausedRun paused_run = 9;
+     */
+    value: PausedRun;
+    case: "pausedRun";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -301,6 +311,50 @@ export type ToolResult = Message$1<"reasoning_grpc.v1.ToolResult"> & {
  */
 export const ToolResultSchema: GenMessage<ToolResult> = /*@__PURE__*/
   messageDesc(file_reasoning_grpc_v1_messages, 5);
+
+/**
+ * A run of the agent that paused, because it waits for results of tool calls that
+ * only the caller can give. To go on, send the same request again with two more
+ * messages: the answer's message, unchanged, and the results of all its tool
+ * calls. Anywhere else in a conversation, the server ignores the part.
+ *
+ * @generated from message reasoning_grpc.v1.PausedRun
+ */
+export type PausedRun = Message$1<"reasoning_grpc.v1.PausedRun"> & {
+  /**
+   * The state of the run. It is encrypted, and only this service can read it. It
+   * goes on once, for the same caller, and with the same messages, tools and
+   * agent options. Required.
+   *
+   * @generated from field: bytes state = 1;
+   */
+  state: Uint8Array;
+
+  /**
+   * Ids of the calls in the message that are calls of the server's own tools and
+   * wait for the caller's approval. The result of such a call says yes or no: its
+   * content is {"approved": true} or {"approved": false}, and may have a text
+   * "reason", which the model gets. All other calls in the message are calls of
+   * the caller's own tools. In a request, the server ignores it.
+   *
+   * @generated from field: repeated string approval_call_ids = 2;
+   */
+  approvalCallIds: string[];
+
+  /**
+   * When the state expires. In a request, the server ignores it.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message reasoning_grpc.v1.PausedRun.
+ * Use `create(PausedRunSchema)` to create a new message.
+ */
+export const PausedRunSchema: GenMessage<PausedRun> = /*@__PURE__*/
+  messageDesc(file_reasoning_grpc_v1_messages, 6);
 
 /**
  * Who wrote a message.

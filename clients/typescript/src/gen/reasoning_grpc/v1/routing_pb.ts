@@ -455,7 +455,8 @@ export enum RouteRejectionCause {
   NOT_CHOSEN = 1,
 
   /**
-   * The request has tools of the caller's own, which this route cannot serve.
+   * The request has tools of the caller's own, which this route gets only when a
+   * request or a rule names it.
    *
    * @generated from enum value: ROUTE_REJECTION_CAUSE_CALLER_TOOLS = 2;
    */

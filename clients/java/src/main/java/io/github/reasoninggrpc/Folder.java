@@ -4,6 +4,8 @@ import io.github.reasoninggrpc.v1.CompleteResponse;
 import io.github.reasoninggrpc.v1.Completed;
 import io.github.reasoninggrpc.v1.EffectiveSetting;
 import io.github.reasoninggrpc.v1.Message;
+import io.github.reasoninggrpc.v1.Part;
+import io.github.reasoninggrpc.v1.PausedRun;
 import io.github.reasoninggrpc.v1.ReasoningFinished;
 import io.github.reasoninggrpc.v1.Started;
 import io.github.reasoninggrpc.v1.StreamCompleteResponse;
@@ -23,6 +25,7 @@ public final class Folder {
   private Started started;
   private Completed completed;
   private ReasoningFinished reasoningFinished;
+  private PausedRun pausedRun;
 
   /** Creates a folder that has no events yet. */
   public Folder() {}
@@ -55,6 +58,7 @@ public final class Folder {
           effectiveSettings.addAll(event.getAttemptSwitched().getEffectiveSettingsList());
       case COMPLETED -> completed = event.getCompleted();
       case REASONING_FINISHED -> reasoningFinished = event.getReasoningFinished();
+      case RUN_PAUSED -> pausedRun = event.getRunPaused();
       default -> {
         if (event.getStep() > 0) {
           steps.add(event);
@@ -71,7 +75,10 @@ public final class Folder {
    * @return the message; later events do not change it
    */
   public Message message() {
-    return message.message();
+    Message folded = message.message();
+    return pausedRun == null
+        ? folded
+        : folded.toBuilder().addContent(Part.newBuilder().setPausedRun(pausedRun)).build();
   }
 
   /**

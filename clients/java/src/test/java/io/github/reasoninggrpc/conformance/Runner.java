@@ -33,7 +33,7 @@ public final class Runner {
   private static JsonObject runAll(JsonObject plan) {
     JsonArray results = new JsonArray();
     for (JsonElement element : plan.getAsJsonArray("scenarios")) {
-      results.add(runOne(plan, element.getAsJsonObject()));
+      results.add(runOne(plan, element.getAsJsonObject(), results));
     }
     JsonObject document = new JsonObject();
     document.addProperty("client", "java");
@@ -41,14 +41,41 @@ public final class Runner {
     return document;
   }
 
-  private static JsonObject runOne(JsonObject plan, JsonObject scenario) {
+  private static JsonObject runOne(JsonObject plan, JsonObject scenario, JsonArray earlier) {
     JsonObject result = new JsonObject();
     result.add("name", scenario.get("name"));
     try {
-      ScenarioRun.of(plan, scenario).run(result);
+      ScenarioRun.of(plan, insertAnswer(scenario, earlier)).run(result);
     } catch (Exception failure) {
       result.addProperty("failure", failure.toString());
     }
     return result;
+  }
+
+  /** Returns the scenario with the answer of an earlier one in its request, if it names one. */
+  private static JsonObject insertAnswer(JsonObject scenario, JsonArray earlier) {
+    if (!scenario.has("answer_of")) {
+      return scenario;
+    }
+    JsonObject changed = scenario.deepCopy();
+    JsonObject request = changed.getAsJsonObject("request");
+    if (request.has("request")) {
+      request = request.getAsJsonObject("request");
+    }
+    JsonArray messages = request.getAsJsonArray("messages");
+    JsonElement last = messages.remove(messages.size() - 1);
+    messages.add(findAnswer(scenario.get("answer_of"), earlier).get("message"));
+    messages.add(last);
+    return changed;
+  }
+
+  private static JsonObject findAnswer(JsonElement name, JsonArray earlier) {
+    for (JsonElement element : earlier) {
+      JsonObject result = element.getAsJsonObject();
+      if (result.get("name").equals(name)) {
+        return result.getAsJsonObject(result.has("response") ? "response" : "folded");
+      }
+    }
+    throw new IllegalArgumentException("no earlier scenario has the name " + name);
   }
 }
