@@ -52,7 +52,7 @@ async def test_check_config_describes_the_configuration(server_folder: ServerFol
         "         way: our own wire; openai has OpenAI's protocol\n"
         "         wire: chat; the model is not known to have the Responses API\n"
         "         prices: from litellm's price map\n"
-        "pauses   sealed with a key of the process; no other process goes on with them, nor does a restarted one\n"
+        "pauses   sealed with a key of the server; no other one goes on with them, nor does a restarted one\n"
     )
     assert (as_json.code, as_json.err) == (0, "")
     assert json.loads(as_json.out) == {

@@ -109,6 +109,8 @@ class RunningWorkers:
 class HeldCall:
     """A call in progress, whose answer waits for a gate."""
 
+    client: ReasoningClient
+    """The client that made it, with a connection of its own."""
     answer: "asyncio.Task[Any]"
     gate: Gate
 
@@ -124,7 +126,7 @@ async def hold_calls(
         client = await stack.enter_async_context(running.client())
         answer = asyncio.create_task(client.complete(a_wire_request()))
         taken = await _find_next_call(running, held)
-        held.setdefault(taken, []).append(HeldCall(answer, gate))
+        held.setdefault(taken, []).append(HeldCall(client, answer, gate))
     return held
 
 

@@ -28,7 +28,7 @@ _COUNTS_ALONE: Final = "counts for itself, and from zero when it starts"
 _LIMITS_NOTE: Final = f"each process of the server {_COUNTS_ALONE}"
 _PER_WORKER: Final = ("max_calls_in_flight", "max_queued_calls", "max_calls_per_upstream", "max_upstream_connections")
 """The options whose numbers hold for each worker, and not for all of them together."""
-_OWN_KEY_NOTE: Final = "sealed with a key of the process; no other process goes on with them, nor does a restarted one"
+_OWN_KEY_NOTE: Final = "sealed with a key of the server; no other one goes on with them, nor does a restarted one"
 _PRICES: Final = {
     "entry": "from its entry",
     "litellm": "from litellm's price map",

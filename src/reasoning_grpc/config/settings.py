@@ -323,8 +323,8 @@ class Settings:
     pause_keys_env: str = _option(
         "",
         "Environment variable with the keys that seal paused runs: 32 bytes in base64 each, separated by commas; the "
-        "first one seals, all of them open. Empty here and in pause_keys_file: each process makes a key of its own, so "
-        "that a paused run goes on only in its process.",
+        "first one seals, all of them open. Empty here and in pause_keys_file: the server makes a key at its start, "
+        "which its workers share, so that a paused run goes on only there, and until a restart.",
     )
     pause_keys_file: Path | None = _option(
         None,
@@ -382,7 +382,7 @@ class Config:
     tools: Mapping[str, ToolEntry] = field(default_factory=dict)
     mcp_servers: Mapping[str, McpServerEntry] = field(default_factory=dict)
     pause_keys: tuple[Secret, ...] = ()
-    """The keys that seal paused runs, the one that seals first. None: each process makes a key of its own."""
+    """The keys that seal paused runs, the one that seals first. None: the server makes a key of its own."""
     proxy: ProxyEntry | None = None
     """The LiteLLM proxy whose models are also served; None: there is no proxy."""
     upstream_proxy: UpstreamProxyEntry | None = None

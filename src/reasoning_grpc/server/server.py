@@ -13,6 +13,7 @@ from reasoning_grpc.config import Config, ConfigError, compute_fingerprint
 from reasoning_grpc.domain import McpServerInfo
 from reasoning_grpc.embedded import EmbeddedStartError, EmbeddedUpstream
 from reasoning_grpc.engine import Engine
+from reasoning_grpc.pauses import PauseMemory
 from reasoning_grpc.rpc import CallTracker, ReasoningService
 from reasoning_grpc.server.config_check import find_config_problems, find_unknown_providers
 from reasoning_grpc.server.health import HealthService
@@ -58,20 +59,23 @@ class Server:
         telemetry: Telemetry | None = None,
         *,
         attached: EmbeddedUpstream | None = None,
+        pause_memory: PauseMemory | None = None,
         shares_port: bool = False,
     ) -> None:
         """Builds all parts and starts none. Raises ConfigError for what this build cannot serve.
 
         The caller owns the telemetry, and closes it after the server has stopped. None: nothing is exported.
-        `attached` is an embedded model whose process is another's. With `shares_port` other workers may listen on the
-        same address.
+        `attached` is an embedded model whose process is another's, and `pause_memory` is shared with other workers.
+        With `shares_port` they may listen on the same address.
         """
         if problems := find_config_problems(config):
             raise ConfigError(problems)
         share_one_heap()
         self._telemetry = telemetry or Telemetry()
         self._tracker = CallTracker()
-        self._succession = Succession(config, self._tracker, self._telemetry, attached=attached)
+        self._succession = Succession(
+            config, self._tracker, self._telemetry, attached=attached, pause_memory=pause_memory
+        )
         self.reload_status: ReloadStatus | None = None
         """The outcome of the reloads; None: nothing reloads this server. Whoever reloads it keeps this up to date."""
         observe_reloads(self._telemetry.metrics, lambda: self.reload_status)

@@ -4,6 +4,7 @@ import asyncio
 
 from reasoning_grpc.config import Config, ConfigError, keep_unchanged_entries
 from reasoning_grpc.embedded import EmbeddedUpstream
+from reasoning_grpc.pauses import PauseMemory
 from reasoning_grpc.rpc import CallTracker
 from reasoning_grpc.server.certificates import CertificateError, Certificates, TLSFiles, find_tls_files
 from reasoning_grpc.server.listener import build_call_interceptor, switch_calls
@@ -44,12 +45,21 @@ class Succession:
     """Knows what of the parts of a server belongs to a configuration, and what outlives it."""
 
     def __init__(
-        self, config: Config, tracker: CallTracker, telemetry: Telemetry, *, attached: EmbeddedUpstream | None = None
+        self,
+        config: Config,
+        tracker: CallTracker,
+        telemetry: Telemetry,
+        *,
+        attached: EmbeddedUpstream | None = None,
+        pause_memory: PauseMemory | None = None,
     ) -> None:
-        """Builds the parts of the first configuration, and starts none; for `attached` see `build_parts`."""
+        """Builds the parts of the first configuration, and starts none.
+
+        For `attached` and `pause_memory` see `build_parts`.
+        """
         self._tracker = tracker
         self._telemetry = telemetry
-        self.parts = build_parts(config, telemetry, attached=attached)
+        self.parts = build_parts(config, telemetry, attached=attached, pause_memory=pause_memory)
         """The parts that serve the calls that begin now."""
         pace = self.parts.adapter.pool.pace
         self.calls = build_call_interceptor(config, tracker, self.parts.quotas, pace, telemetry)

@@ -1,9 +1,8 @@
 """`build_parts`: builds everything that a configuration describes; the only module that wires objects."""
 
-import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -44,7 +43,7 @@ from reasoning_grpc.llm import (
     RetryPolicy,
     UpstreamGuards,
 )
-from reasoning_grpc.pauses import KEY_BYTES, MemoryUsedStates, Pauses, SealingKeys
+from reasoning_grpc.pauses import PauseMemory, Pauses, SealingKeys
 from reasoning_grpc.quotas import MemoryQuotas
 from reasoning_grpc.router import (
     Classifier,
@@ -63,15 +62,6 @@ from reasoning_grpc.telemetry import Telemetry
 from reasoning_grpc.tools import Toolbox, list_tools_of_callers
 
 _NANO: Final = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class PauseMemory:
-    """What the pauses of runs remember beyond a configuration."""
-
-    own_key: bytes = field(default_factory=lambda: os.urandom(KEY_BYTES), repr=False)
-    """The key of this process, which seals where the configuration names no keys."""
-    used_states: MemoryUsedStates = field(default_factory=MemoryUsedStates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +104,19 @@ def build_parts(
     *,
     attached: EmbeddedUpstream | None = None,
     adapter_class: type[LiteLLMModel] = LiteLLMModel,
+    pause_memory: PauseMemory | None = None,
     previous: ServerParts | None = None,
 ) -> ServerParts:
     """Builds all parts of a server; `find_config_problems` must have found nothing in the configuration.
 
     `attached` is an embedded model whose process is another's; None: this server owns the process, if it is to run.
+    `pause_memory` is shared with other workers; None: this server has its own.
     `adapter_class` makes the single attempts at model calls; a benchmark has one that calls no upstream. From the
     `previous` parts of a server that runs come those that outlive a configuration: the connections, the guards of the
     upstreams with their breakers, the proxy's models, the embedded model, and the tools that did not change.
     """
     settings, tracer = config.settings, telemetry.tracer
-    lasting = _build_lasting_parts(config, tracer, attached) if previous is None else previous
+    lasting = _build_lasting_parts(config, tracer, attached, pause_memory) if previous is None else previous
     if any(entry.limits is not None for entry in config.callers.values()):
         lasting.quotas.load_algorithms()
     default_model = settings.default_model or ("" if lasting.embedded is None else lasting.embedded.name)
@@ -194,7 +186,9 @@ class _LastingParts:
     pause_memory: PauseMemory
 
 
-def _build_lasting_parts(config: Config, tracer: Tracer | None, attached: EmbeddedUpstream | None) -> _LastingParts:
+def _build_lasting_parts(
+    config: Config, tracer: Tracer | None, attached: EmbeddedUpstream | None, pause_memory: PauseMemory | None
+) -> _LastingParts:
     pools = dict[str, ConnectionPool]()
     quotas = MemoryQuotas()
     return _LastingParts(
@@ -205,7 +199,7 @@ def _build_lasting_parts(config: Config, tracer: Tracer | None, attached: Embedd
         pools=pools,
         quotas=quotas,
         call_quotas=ModelCallQuotas(quotas),
-        pause_memory=PauseMemory(),
+        pause_memory=pause_memory or PauseMemory(),
     )
 
 

@@ -10,6 +10,7 @@ messages.py     what the supervisor and a worker send to each other
 handle.py       WorkerHandle: one worker, as the supervisor sees it
 restarts.py     when a worker that died is started again, and when that is given up
 supervisor.py   Supervisor: starts, replaces and drains the workers
+used_states.py  SharedUsedStates: which paused runs have gone on, in any of the workers
 run.py          `supervise`: the life of a supervisor's process
 worker.py       the life of a worker's process
 """

@@ -11,10 +11,12 @@ from functools import partial
 from typing import NoReturn
 
 from reasoning_grpc.config import Config
+from reasoning_grpc.pauses import PauseMemory
 from reasoning_grpc.server.start_error import StartError
 from reasoning_grpc.server.workers.fork import fork_process
 from reasoning_grpc.server.workers.reservation import PortReservation
 from reasoning_grpc.server.workers.supervisor import Supervisor
+from reasoning_grpc.server.workers.used_states import SharedUsedStates
 from reasoning_grpc.telemetry import TelemetryPlan
 
 
@@ -36,11 +38,13 @@ def supervise(
         raise StartError("workers: this system cannot fork processes that share a port")
     with PortReservation(config.settings.listen) as reservation, asyncio.Runner() as runner:
         config = replace(config, settings=replace(config.settings, listen=reservation.address))
+        # Made before any fork, so that a run goes on in whichever worker its next request reaches.
+        pause_memory = PauseMemory(used_states=SharedUsedStates())
         supervisor = runner.run(_create(config, count, on_serving, control))
         while (number := runner.run(supervisor.wait_for_fork())) is not None:
             ours, theirs = socket.socketpair()
             config = supervisor.config
-            run = partial(_become_worker, config, plan, number, theirs, on_config)
+            run = partial(_become_worker, config, plan, number, theirs, pause_memory, on_config)
             process_id = fork_process(run, without=[ours.fileno(), *supervisor.list_descriptors()])
             theirs.close()
             runner.run(supervisor.adopt(number, process_id, ours, config))
@@ -60,6 +64,7 @@ def _become_worker(
     plan: TelemetryPlan,
     number: int,
     end: socket.socket,
+    pause_memory: PauseMemory,
     on_config: Callable[[int, Config], None],
 ) -> NoReturn:
     """Serves as a worker in a process that was just forked, and ends it."""
@@ -67,4 +72,4 @@ def _become_worker(
     on_config(number, config)
     from reasoning_grpc.server.workers.worker import run_worker  # imports grpc
 
-    run_worker(config, plan, number, end, partial(on_config, number))
+    run_worker(config, plan, number, end, pause_memory, partial(on_config, number))

@@ -11,6 +11,7 @@ from typing import NoReturn
 from reasoning_grpc.catalog import find_embedded_name
 from reasoning_grpc.config import Config, ConfigError
 from reasoning_grpc.embedded import AttachedModel, EmbeddedEndpoint
+from reasoning_grpc.pauses import PauseMemory
 from reasoning_grpc.server.channel import Channel
 from reasoning_grpc.server.lifetime import Stop, serve_until
 from reasoning_grpc.server.process_end import end_process
@@ -36,25 +37,36 @@ logger = logging.getLogger("reasoning_grpc.server")
 
 
 def run_worker(
-    config: Config, plan: TelemetryPlan, number: int, end: socket.socket, on_config: Callable[[Config], None]
+    config: Config,
+    plan: TelemetryPlan,
+    number: int,
+    end: socket.socket,
+    pause_memory: PauseMemory,
+    on_config: Callable[[Config], None],
 ) -> NoReturn:
     """Serves as a worker until the supervisor lets it drain, or has ended, and ends the process.
 
-    `end` is this worker's end of its channel. `on_config` is called with each later configuration that takes effect.
+    `end` is this worker's end of its channel, and all workers share `pause_memory`. `on_config` is called with each
+    later configuration that takes effect.
     """
-    asyncio.run(_run(config, plan, number, end, on_config))
+    asyncio.run(_run(config, plan, number, end, pause_memory, on_config))
     raise AssertionError("the process has ended")
 
 
 async def _run(
-    config: Config, plan: TelemetryPlan, number: int, end: socket.socket, on_config: Callable[[Config], None]
+    config: Config,
+    plan: TelemetryPlan,
+    number: int,
+    end: socket.socket,
+    pause_memory: PauseMemory,
+    on_config: Callable[[Config], None],
 ) -> NoReturn:
     channel = await Channel.open(end, ToWorker)
     code = 0
     try:
         telemetry = Telemetry(plan)
         try:
-            await _Worker(config, telemetry, number, channel, on_config).serve()
+            await _Worker(config, telemetry, number, channel, pause_memory, on_config).serve()
         finally:
             await telemetry.aclose()
     except (ConfigError, StartError) as exc:
@@ -73,13 +85,14 @@ class _Worker:
         telemetry: Telemetry,
         number: int,
         channel: Channel,
+        pause_memory: PauseMemory,
         on_config: Callable[[Config], None],
     ) -> None:
         self._channel = channel
         self._on_config = on_config
         embedded_name = find_embedded_name(config)
         self._attached = None if embedded_name is None else AttachedModel(embedded_name)
-        self._server = Server(config, telemetry, attached=self._attached, shares_port=True)
+        self._server = Server(config, telemetry, attached=self._attached, pause_memory=pause_memory, shares_port=True)
         with_metrics = bool(config.settings.admin_listen)
         self._reporter = Reporter(number, self._server, channel.send, with_metrics=with_metrics)
         self._may_listen = asyncio.Event()
