@@ -88,7 +88,7 @@ CONTENTS: Final[list[domain.PartContent]] = [
     domain.ToolResult("call_1", "hello", is_error=True),
     domain.Refusal("No."),
 ]
-PAUSED_RUN: Final = domain.PausedRun(b"sealed", ("call_1",), datetime(2026, 1, 1, 0, 0, 0, 5000, UTC))
+PAUSED_RUN: Final = domain.PausedRun("state", b"sealed", ("call_1",), datetime(2026, 1, 1, 0, 0, 0, 5000, UTC))
 COMPLETION: Final = Completion(
     started=STARTED,
     completed=COMPLETED,

@@ -100,6 +100,10 @@ class CallReport:
     """None when the call did not complete, or its answer had no more than one delta."""
     agent: AgentReport | None = None
     """None when the agent did not run."""
+    continued_state: str = ""
+    """The id of the state with which the request continues a paused run. Empty when it continues none."""
+    paused_state: str = ""
+    """The id of the state of the run when it pauses. Empty when it does not."""
     events: int = 0
     progress: "Progress | None" = None
     """The progress of a call that did not complete, for the status of one that the server cuts. It is not logged."""

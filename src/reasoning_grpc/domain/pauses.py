@@ -32,6 +32,8 @@ class Approval(Struct, frozen=True):
 class PausedRun(Struct, frozen=True):
     """A run that waits for the results of tool calls, as its caller receives it: no model does."""
 
+    state_id: str
+    """Names the state in logs and traces. Callers do not receive it, and nobody can go on with it."""
     state: bytes
     """The sealed state of the run, which only the server can read."""
     approval_call_ids: tuple[str, ...]

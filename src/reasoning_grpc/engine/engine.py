@@ -184,7 +184,11 @@ class Engine:
     def _open_pause(self, request: CompletionRequest, context: CallContext) -> OpenedPause | None:
         """Returns the paused run that a request continues; None when it continues none."""
         continuation = request.continuation
-        return None if continuation is None else self._pauses.open(request, continuation, context.caller.name)
+        if continuation is None:
+            return None
+        opened = self._pauses.open(request, continuation, context.caller.name)
+        context.report.continued_state = opened.state_id
+        return opened
 
     async def _begin(
         self, request: CompletionRequest, context: CallContext, ledger: Ledger, opened: OpenedPause | None
@@ -244,6 +248,8 @@ def _report_events(ledger: Ledger, context: CallContext) -> None:
     context.report.model_usages = ledger.account.attempts
     if ledger.agent is not None:
         context.report.agent = ledger.agent.report
+    if ledger.paused is not None:
+        context.report.paused_state = ledger.paused.paused_run.state_id
     context.report.unpriced_model = ledger.account.unpriced_model()
 
 

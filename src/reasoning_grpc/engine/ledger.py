@@ -118,7 +118,8 @@ class Ledger:
     _open: _OpenAttempt | None = None
     _reached: bool = False
     _last_call: ModelCallFinished | None = None
-    _paused: RunPaused | None = None
+    paused: RunPaused | None = None
+    """The pause with which the run of the agent has ended; None when it has not."""
 
     def elapsed_seconds(self) -> float:
         """Returns the time since the request arrived."""
@@ -168,8 +169,8 @@ class Ledger:
 
     def _find_end(self, answer: ModelCallFinished | None) -> tuple[FinishReason, str, str]:
         """Returns why the answer ended, in the provider's word too, and which model answered."""
-        if self._paused is not None:
-            return FinishReason.TOOL_CALLS, "" if answer is None else answer.provider_finish_reason, self._paused.model
+        if self.paused is not None:
+            return FinishReason.TOOL_CALLS, "" if answer is None else answer.provider_finish_reason, self.paused.model
         if answer is None:
             raise ValueError("no model call has ended")
         return answer.finish_reason, answer.provider_finish_reason, answer.model
@@ -322,7 +323,7 @@ class Ledger:
         return agent
 
     def _record_run_paused(self, event: RunPaused, _elapsed: float) -> None:
-        self._paused = event
+        self.paused = event
 
     _RECORDS: ClassVar[Mapping[type[Event], Callable[["Ledger", Any, float], None]]] = {
         ContentDelta: _record_content,

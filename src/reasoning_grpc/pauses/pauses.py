@@ -105,7 +105,7 @@ class Pauses:
         has_own_key: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`has_own_key` says that the key is this process's own, so that no other process can go on.
+        """`has_own_key` says that the server made the key when it started, so that no other server can go on.
 
         `clock` returns seconds since 1970, because several machines compare them.
         """
@@ -126,10 +126,12 @@ class Pauses:
         """Seals the state of a run that waits. `opened` is the pause that the request continued, if it did."""
         if self._warns:
             self._warns = False
-            _logger.warning("a run pauses with a key of this process; no other process can go on with it")
-        expires = self._clock() + self._lifetime_seconds
+            _logger.warning(
+                "a run pauses with a key of this server; no other one can go on with it, nor a restarted one"
+            )
+        expires, state_id = self._clock() + self._lifetime_seconds, create_id("")
         state = _SealedState(
-            id=create_id(""),
+            id=state_id,
             expires=expires,
             caller=caller,
             route=decision.route,
@@ -141,6 +143,7 @@ class Pauses:
             run=suspension.run,
         )
         return PausedRun(
+            state_id,
             self._keys.seal(msgspec.msgpack.encode(state)),
             tuple(each.call.id for each in suspension.calls if each.needs_approval),
             datetime.fromtimestamp(expires, UTC),

@@ -119,6 +119,10 @@ def _collect_facts(method: str, call: CallContext, code: str, reason: str, end_t
         facts["advice"] = _advise(report.required_wire)
     if report.finish_reason is not None:
         facts["finish_reason"] = report.finish_reason
+    if report.continued_state:
+        facts["continued_state"] = report.continued_state
+    if report.paused_state:
+        facts["paused_state"] = report.paused_state
     usage = report.usage
     if usage is not None:
         facts["input_tokens"] = usage.input_tokens
