@@ -51,7 +51,7 @@ class Completion(Struct, frozen=True):
 class CompletionBuilder:
     """Builds the whole answer from the events of its stream."""
 
-    __slots__ = ("_answer", "_completed", "_finished", "_paused_run", "_settings", "_started", "_steps")
+    __slots__ = ("_answer", "_completed", "_finished", "_settings", "_started", "_steps")
 
     def __init__(self) -> None:
         self._answer = MessageBuilder()
@@ -60,7 +60,6 @@ class CompletionBuilder:
         self._started: Started | None = None
         self._completed: Completed | None = None
         self._finished: ReasoningFinished | None = None
-        self._paused_run: PausedRun | None = None
         self._settings: list[EffectiveSetting] = []
         """The settings of the switches to another model."""
 
@@ -75,8 +74,6 @@ class CompletionBuilder:
             self._settings += event.effective_settings
         elif isinstance(event, ReasoningFinished):
             self._finished = event
-        elif isinstance(event, RunPaused):
-            self._paused_run = event.paused_run
         elif placed.step:
             if self._steps is None:
                 self._steps = StepBuilder()
@@ -94,7 +91,7 @@ class CompletionBuilder:
             self._answer.build_message(),
             () if self._steps is None else tuple(self._steps.steps),
             self._finished,
-            self._paused_run,
+            self._answer.paused_run,
             (*self._started.effective_settings, *self._settings),
         )
 
@@ -142,9 +139,11 @@ class MessageBuilder(Struct):
 
     _parts: list["_OpenPart"] = field(default_factory=list)
     _calls: dict[str, "_OpenPart"] = field(default_factory=dict)
+    paused_run: PausedRun | None = None
+    """The run that waits for its caller, which `build_message` leaves out; None when none waits."""
 
     def record(self, event: Event) -> None:
-        """Records one event. An event that is not a delta of the answer changes nothing."""
+        """Records one event. An event that is not of the answer changes nothing."""
         if isinstance(event, ContentDelta):
             if event.text:
                 self._continue_or_begin("refusal" if event.refusal else "text").append(event.text, event.signature)
@@ -158,6 +157,8 @@ class MessageBuilder(Struct):
                 self._continue_or_begin("reasoning").append(event.text, event.signature)
         elif isinstance(event, ToolCallDelta):
             self._record_tool_call(event)
+        elif isinstance(event, RunPaused):
+            self.paused_run = event.paused_run
 
     def build_message(self) -> Message:
         """Returns the answer so far, as a message of the assistant."""

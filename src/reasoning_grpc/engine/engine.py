@@ -208,8 +208,9 @@ class Engine:
         direct = request
         if opened is not None:
             opened.check_decision(decision)
-        if opened is not None or (is_reasoning and request.tools):
             direct = select_first_request(request, opened)
+        elif is_reasoning and request.tools:
+            direct = select_first_request(request, None)
         self._table.check_support(direct, model)
         fallbacks_in_use = self._table.select_supporting(direct, fallbacks)
         call = await self._windows.fit(build_direct_call(direct, model.name, fallbacks_in_use), request.context_policy)
@@ -248,8 +249,6 @@ def _report_events(ledger: Ledger, context: CallContext) -> None:
     context.report.model_usages = ledger.account.attempts
     if ledger.agent is not None:
         context.report.agent = ledger.agent.report
-    if ledger.paused is not None:
-        context.report.paused_state = ledger.paused.paused_run.state_id
     context.report.unpriced_model = ledger.account.unpriced_model()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 
@@ -43,6 +43,9 @@ from reasoning_grpc.engine.account import Account
 from reasoning_grpc.engine.agent_record import AgentRecord
 from reasoning_grpc.engine.pace import DeltaGaps
 from reasoning_grpc.llm import find_failed_usage, find_interrupted_usage
+
+_NO_USAGE: Final = Usage(0, 0, 0, UsageSource.PROVIDER)
+"""The tokens of a request that called no model."""
 
 
 @dataclass(slots=True)
@@ -118,8 +121,6 @@ class Ledger:
     _open: _OpenAttempt | None = None
     _reached: bool = False
     _last_call: ModelCallFinished | None = None
-    paused: RunPaused | None = None
-    """The pause with which the run of the agent has ended; None when it has not."""
 
     def elapsed_seconds(self) -> float:
         """Returns the time since the request arrived."""
@@ -149,31 +150,24 @@ class Ledger:
     def build_completed(self) -> Completed:
         """Builds the last event. The model call that ended last is the answer, unless the run paused."""
         answer, usage, cost = self._last_call, self.account.usage(), self.account.cost()
-        finish_reason, provider_finish_reason, model = self._find_end(answer)
+        if answer is None:
+            raise ValueError("no model call has ended")
         if usage is None:  # a run that only ran tools before it paused again
-            usage, cost = Usage(0, 0, 0, UsageSource.PROVIDER), Cost(())
+            usage, cost = _NO_USAGE, Cost(())
         total = self.elapsed_seconds()
         overhead = total - self._upstream_seconds - self._client_seconds
         if self.agent is not None:
             overhead -= self.agent.tool_seconds
         return Completed(
-            finish_reason,
-            provider_finish_reason,
-            model,
+            answer.finish_reason,
+            answer.provider_finish_reason,
+            answer.model,
             usage,
             self.account.model_calls(),
             cost,
             Timings(self.queue_seconds, self._routed_seconds, self._first_token_seconds, total, max(0.0, overhead)),
             tuple(self.attempts),
         )
-
-    def _find_end(self, answer: ModelCallFinished | None) -> tuple[FinishReason, str, str]:
-        """Returns why the answer ended, in the provider's word too, and which model answered."""
-        if self.paused is not None:
-            return FinishReason.TOOL_CALLS, "" if answer is None else answer.provider_finish_reason, self.paused.model
-        if answer is None:
-            raise ValueError("no model call has ended")
-        return answer.finish_reason, answer.provider_finish_reason, answer.model
 
     def measure_pace(self) -> Pace | None:
         """Returns how the deltas of the answer followed each other; None when there was no second one."""
@@ -323,7 +317,16 @@ class Ledger:
         return agent
 
     def _record_run_paused(self, event: RunPaused, _elapsed: float) -> None:
-        self.paused = event
+        """Records the end of an answer that no model has written. Its parts come at once, so they have no pace."""
+        call, self._gaps = self._last_call, None
+        self._last_call = ModelCallFinished(
+            ModelCallPurpose.STEP,
+            event.model,
+            0,
+            FinishReason.TOOL_CALLS,
+            "" if call is None else call.provider_finish_reason,
+            _NO_USAGE if call is None else call.usage,
+        )
 
     _RECORDS: ClassVar[Mapping[type[Event], Callable[["Ledger", Any, float], None]]] = {
         ContentDelta: _record_content,

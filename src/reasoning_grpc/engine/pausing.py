@@ -50,4 +50,5 @@ async def stream_pausable_run(
         call = waiting.call
         yield ToolCallDelta(call.id, index, call.name, call.arguments, waiting.signature)
     paused_run = pauses.seal(suspension, request, decision, context.caller.name, opened)
+    context.report.paused_state = paused_run.state_id
     yield RunPaused(paused_run, decision.model)
