@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from reasoning_grpc.v1 import usage_pb2
-from tests.history.plan import Rpc
+from tests.history.plan import Rpc, Turn
 from tests.history.records import CallRecord, Exchange
 from tests.history.total_checks import bill_call
 from tests.history.usage_checks import check_usage
@@ -38,6 +38,8 @@ def _check_facts(call: CallRecord, line: Mapping[str, Any]) -> Iterator[str]:
     totals = call.end or progress
     if call.plan.rpc is Rpc.CLASSIFY or totals is None:
         return
+    if call.end is not None:
+        yield from _check_states(call, line)
     usage = totals.usage
     if (line.get("input_tokens", 0), line.get("output_tokens", 0)) != (usage.input_tokens, usage.output_tokens):
         yield f"the log has other tokens than the client: {line}"
@@ -46,6 +48,14 @@ def _check_facts(call: CallRecord, line: Mapping[str, Any]) -> Iterator[str]:
     attempts = progress.attempt_count if progress else len(call.end.attempts) if call.end else 0
     if line.get("attempts", 0) != attempts:
         yield f"the log has {line.get('attempts')} attempts, and the client {attempts}"
+
+
+def _check_states(call: CallRecord, line: Mapping[str, Any]) -> Iterator[str]:
+    """Yields which state of a paused run is missing in the log of an answer, or is there without reason."""
+    states = [("paused_state", call.has_paused), ("continued_state", call.plan.turn is not Turn.FIRST)]
+    for name, is_expected in states:
+        if (name in line) is not is_expected:
+            yield f"the log has {'no' if is_expected else 'a'} {name}: {line}"
 
 
 def _check_usage_of_cut_call(call: CallRecord, exchanges: Sequence[Exchange], line: Mapping[str, Any]) -> Iterator[str]:

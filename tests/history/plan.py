@@ -1,9 +1,9 @@
 """Plans: what each call is, and how the upstream misbehaves, drawn from a seed and the call's number alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 
 class Rpc(Enum):
@@ -20,6 +20,15 @@ class Mode(Enum):
     PASSTHROUGH = "passthrough"
     REASONING = "reasoning"
     AUTO = "auto"
+
+
+class Turn(Enum):
+    """The place of a call among those of one run of the agent that pauses."""
+
+    FIRST = "first"
+    CONTINUATION = "goes on"
+    REPEAT = "goes on again"
+    """The state has gone on already, so the call must be refused."""
 
 
 class Fault(Enum):
@@ -63,6 +72,11 @@ _DIRECT_FALLBACKS: Final = (("delta",), ("delta", "alpha"))
 _FALLBACKS: Final = ((), (), (), ("gamma",), ("gamma", "beta"))
 
 
+_PATIENT: Final = {"deadline_seconds": None, "cancel_after_events": None, "cancel_after_seconds": None}
+_CALLS: Final = 3_000_000
+"""The most calls of a round that begin a run. The numbers behind them are of calls that go on with others."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallPlan:
     """One call: what it requests, and how patient its client is."""
@@ -76,10 +90,22 @@ class CallPlan:
     includes_all: bool
     """Whether the request includes everything that can be included."""
     tool_steps: int
-    """How often the model wants to use a tool before it is ready to answer."""
+    """How often the model wants to use a tool before it is ready to answer, or the run pauses."""
+    has_own_tool: bool = False
+    """Whether the request brings a tool of its own, for which the run then pauses once."""
     deadline_seconds: float | None = None
     cancel_after_events: int | None = None
     cancel_after_seconds: float | None = None
+
+    @property
+    def turn(self) -> Turn:
+        """The place of the call in its run."""
+        return list(Turn)[self.number // _CALLS]
+
+    @property
+    def may_pause(self) -> bool:
+        """Whether the model calls the caller's own tool in the end, and is not ready to answer."""
+        return self.has_own_tool and self.turn is Turn.FIRST
 
     @property
     def is_patient(self) -> bool:
@@ -112,13 +138,23 @@ class ExchangePlan:
     """Whether the text does not follow the schema that was requested."""
 
 
+def find_number(first: int, turn: Turn) -> int:
+    """Returns the number of the call that goes on with the run of the first call in this way."""
+    return first + _CALLS * list(Turn).index(turn)
+
+
 def are_twins(number: int) -> bool:
     """Whether this call and its neighbour are the same request by both RPCs, under the same faults."""
     return number // 2 % 4 != 3  # a quarter of the pairs classifies
 
 
 def plan_call(seed: int, number: int) -> CallPlan:
-    """Draws a call. The calls 2n and 2n + 1 request the same, by `StreamComplete` and by `Complete`."""
+    """Draws a call. The calls 2n and 2n + 1 request the same, by `StreamComplete` and by `Complete`.
+
+    A call that goes on with the run of another one repeats its request.
+    """
+    if number >= _CALLS:
+        return _plan_further_call(seed, number)
     shared = Random(f"{seed} request {number // 2}")
     own = Random(f"{seed} client {number}")
     rpc = (Rpc.COMPLETE if number % 2 else Rpc.STREAM) if are_twins(number) else Rpc.CLASSIFY
@@ -136,8 +172,16 @@ def plan_call(seed: int, number: int) -> CallPlan:
         "prompt_words": shared.choice((0, 1, 20, 400)),
         "includes_all": shared.random() < 0.7,
         "tool_steps": shared.randrange(3),
+        "has_own_tool": mode is Mode.REASONING and shared.random() < 0.4,
     }
     return CallPlan(**request, **_draw_patience(own, rpc))  # type: ignore[arg-type]
+
+
+def _plan_further_call(seed: int, number: int) -> CallPlan:
+    first = plan_call(seed, number % _CALLS)
+    tool_steps = Random(f"{seed} request {number // 2}").randrange(2)
+    changes: dict[str, Any] = {**_PATIENT, **_draw_patience(Random(f"{seed} client {number}"), first.rpc)}
+    return replace(first, number=number, tool_steps=tool_steps, **changes)
 
 
 def _draw_patience(own: Random, rpc: Rpc) -> dict[str, float | int]:

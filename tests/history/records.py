@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-from reasoning_grpc.client import CallFailed
-from reasoning_grpc.v1 import classification_pb2, completion_pb2, events_pb2
+from reasoning_grpc.client import CallFailed, Folder
+from reasoning_grpc.v1 import classification_pb2, completion_pb2, events_pb2, messages_pb2
 from tests.history.plan import FINISHED, UNCOUNTED, CallPlan, ExchangePlan, Rpc
 
 Response = completion_pb2.CompleteResponse | classification_pb2.ClassifyResponse
 REQUEST_ID: Final = re.compile(r"call-(\d+)-(\d+)")
+OWN_TOOL: Final = "lookup"
+"""The tool of the callers' own."""
 
 
 class Purpose(Enum):
@@ -37,6 +39,8 @@ class CallRecord:
     """The name of the status."""
     failure: CallFailed | None = None
     """The status that the server sent; None when the call succeeded, or when its client ended it."""
+    paused: "CallRecord | None" = None
+    """The call whose run this one goes on with; None for the first call of a run."""
 
     @property
     def is_ended_by_server(self) -> bool:
@@ -62,6 +66,21 @@ class CallRecord:
             return self.response
         completed = [event.completed for event in self.messages if event.WhichOneof("kind") == "completed"]
         return completed[-1] if completed and self.plan.rpc is Rpc.STREAM else None
+
+    @property
+    def has_paused(self) -> bool:
+        """Whether the answer is a run that waits for its caller."""
+        end = self.end
+        return end is not None and end.finish_reason == completion_pb2.FINISH_REASON_TOOL_CALLS
+
+    def read_message(self) -> messages_pb2.Message:
+        """Returns the message of an answer that succeeded."""
+        if isinstance(self.response, completion_pb2.CompleteResponse):
+            return self.response.message
+        folder = Folder()
+        for event in self.messages:
+            folder.add(event)
+        return folder.response().message
 
 
 @dataclass(slots=True, kw_only=True)

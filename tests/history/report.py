@@ -30,7 +30,9 @@ class Report:
 
     def add(self, history: History, violations: Sequence[Violation], sample: Sample) -> None:
         """Adds a round."""
-        self.calls.update(f"{call.plan.rpc.value}, {call.plan.mode.value}" for call in history.calls)
+        self.calls.update(
+            f"{call.plan.rpc.value}, {call.plan.mode.value}, {call.plan.turn.value}" for call in history.calls
+        )
         self.outcomes.update(
             f"{call.code} {call.failure.reason if call.failure else ''}".strip() for call in history.calls
         )

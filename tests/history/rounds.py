@@ -14,7 +14,7 @@ import grpc
 from reasoning_grpc.server.server import LIVENESS, READINESS
 from tests.history.pace import Pace
 from tests.history.plan import CallPlan, plan_call
-from tests.history.recorder import make_call
+from tests.history.recorder import make_calls
 from tests.history.records import CallRecord, History, read_request_id
 from tests.history.serving import LIMIT_SECONDS, write_config
 from tests.history.upstream import PlannedUpstream
@@ -56,9 +56,9 @@ class Rounds:
             for number in waiting:  # other workers take from it as well
                 if pace is not None:
                     await pace.wait()
-                call = await make_call(self._channel, seed, draw_call(seed, number))
-                calls.append(call)
-                if len(calls) % _CALLS_PER_PROBE == 0:
+                before = len(calls) // _CALLS_PER_PROBE
+                calls.extend(await make_calls(self._channel, seed, number, draw_call))
+                if len(calls) // _CALLS_PER_PROBE > before:
                     await self._expect_health()
 
         async with asyncio.TaskGroup() as group:

@@ -1,6 +1,7 @@
 """Histories without fault, for tests of the checker: one call, its exchanges and its line in the log."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -10,8 +11,8 @@ from google.rpc.status_pb2 import Status
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.domain import estimate_tokens
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, events_pb2, interruption_pb2, messages_pb2, usage_pb2
-from tests.history.plan import CallPlan, ExchangePlan, Fault, Mode, Rpc
-from tests.history.records import CallRecord, Exchange, History, Purpose, write_token
+from tests.history.plan import CallPlan, ExchangePlan, Fault, Mode, Rpc, Turn, find_number
+from tests.history.records import OWN_TOOL, CallRecord, Exchange, History, Purpose, write_token
 from tests.history.serving import PRICES
 
 INPUT, OUTPUT = 100, 7
@@ -116,6 +117,33 @@ def a_finished_unary(number: int = 1) -> History:
     call = CallRecord(plan=a_call_plan(number, Rpc.COMPLETE), code="OK")
     call.response = completion_pb2.CompleteResponse(message=message, **fields)
     return a_history(call, [exchange], fields["usage"], fields["cost"])
+
+
+def a_paused_stream(**changes: Any) -> History:
+    """Builds the history of a stream whose run waits for the result of the caller's own tool."""
+    exchange = an_exchange(purpose=Purpose.STEP)
+    attempts = [usage_pb2.Attempt(call=1, number=1, model="alpha")]
+    fields = an_answer(a_usage(), attempts) | {"finish_reason": completion_pb2.FINISH_REASON_TOOL_CALLS} | changes
+    wanted = events_pb2.ToolCallDelta(call_id="call_1_1", name=OWN_TOOL, arguments='{"id": "0"}')
+    call = CallRecord(plan=a_call_plan(mode=Mode.REASONING, has_own_tool=True), code="OK")
+    kinds: list[dict[str, Any]] = [
+        {"started": events_pb2.Started()},
+        {"tool_call_delta": wanted},
+        {"run_paused": messages_pb2.PausedRun(state=b"sealed")},
+        {"completed": events_pb2.Completed(**fields)},
+    ]
+    record_events(call, kinds)
+    history = a_history(call, [exchange], fields["usage"], fields["cost"])
+    return replace(history, lines={0: [{**history.lines[0][0], "paused_state": "an id"}]})
+
+
+def a_refused_repeat() -> History:
+    """Builds the history of a stream whose state has gone on already."""
+    number = find_number(0, Turn.REPEAT)
+    call = CallRecord(plan=a_call_plan(number, mode=Mode.REASONING, has_own_tool=True), code="INVALID_ARGUMENT")
+    call.failure = a_failure("INVALID_FIELD", None, grpc.StatusCode.INVALID_ARGUMENT)
+    line = {"level": "info", "code": call.code, "reason": "INVALID_FIELD"}
+    return History(seed=1, calls=[call], exchanges={}, lines={number: [line]})
 
 
 def a_cut_stream(**changes: Any) -> History:

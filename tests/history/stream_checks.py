@@ -7,7 +7,7 @@ from typing import Final
 
 from reasoning_grpc.v1 import agent_pb2, classification_pb2
 from tests.history.plan import Mode, Rpc
-from tests.history.records import CallRecord, Exchange, Purpose
+from tests.history.records import OWN_TOOL, CallRecord, Exchange, Purpose
 from tests.support.agent_grammar import check_grammar
 from tests.support.sequences import expected_sequences
 
@@ -47,7 +47,8 @@ def check_grammar_of_agent(call: CallRecord) -> Iterator[str]:
     if plan.rpc is not Rpc.STREAM or plan.mode is not Mode.REASONING or not plan.includes_all:
         return
     try:
-        check_grammar(call.messages, ended_well=call.end is not None)
+        before = () if call.paused is None else call.paused.messages
+        check_grammar(call.messages, ended_well=call.end is not None, before=before)
     except AssertionError as error:
         rule = traceback.extract_tb(error.__traceback__)[-1].line
         yield f"the events break the agent's grammar: {rule}"
@@ -79,6 +80,9 @@ def check_text(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[str]
         if answers:
             yield "a call of Classify reached the answering model"
         return
+    if call.has_paused:
+        yield from _check_pause(call, answers)
+        return
     answer = answers[-1] if answers else None
     if call.code != "OK":
         sent = answer.sent_text if answer else ""
@@ -95,6 +99,18 @@ def check_text(call: CallRecord, exchanges: Sequence[Exchange]) -> Iterator[str]
         yield f"the text is not the upstream's: {describe_difference(whole, call.text)}"
     if exchanges[-1] is not answer and not call.plan.may_go_on_late:
         yield "the upstream was called again after the answer"
+
+
+def _check_pause(call: CallRecord, answers: Sequence[Exchange]) -> Iterator[str]:
+    """Yields what is wrong with an answer that is a run which waits for its caller."""
+    if not call.plan.may_pause:
+        yield "the run waits for its caller, and the upstream called no tool of the caller's"
+    if answers:
+        yield "the run waits for its caller, and the answering model was called"
+    parts = call.read_message().content
+    called = [(part.tool_call.name, part.tool_call.arguments) for part in parts[:-1]]
+    if called != [(OWN_TOOL, json.dumps({"id": str(call.plan.number)}))] or not parts[-1].paused_run.state:
+        yield f"the run waits for its caller, and its answer has {called} and no state"
 
 
 def check_answer(call: CallRecord) -> Iterator[str]:

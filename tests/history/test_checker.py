@@ -19,6 +19,8 @@ from tests.history.samples import (
     a_failure,
     a_finished_stream,
     a_finished_unary,
+    a_paused_stream,
+    a_refused_repeat,
     a_usage,
     an_answer,
     an_exchange,
@@ -62,8 +64,16 @@ def uncounted_stream(*, estimated: bool = True) -> History:
 
 @pytest.mark.parametrize(
     "history",
-    [a_finished_stream(), a_finished_unary(), a_cut_stream(), retried_stream(), uncounted_stream()],
-    ids=["stream", "unary", "cut", "retried", "uncounted"],
+    [
+        a_finished_stream(),
+        a_finished_unary(),
+        a_cut_stream(),
+        retried_stream(),
+        uncounted_stream(),
+        a_paused_stream(),
+        a_refused_repeat(),
+    ],
+    ids=["stream", "unary", "cut", "retried", "uncounted", "paused", "repeated"],
 )
 def test_a_true_history_has_no_violation(history: History) -> None:
     """Nothing is found in a history where all agree."""
@@ -342,3 +352,40 @@ def test_what_stands_beside_the_log_is_found() -> None:
     assert [str(violation) for violation in find_violations(history)] == [
         "seed 1: standard error has 'Traceback (most recent call last):\\n'"
     ]
+
+
+def test_a_pause_without_reason_is_found() -> None:
+    """A run may wait for its caller only where the upstream called the caller's own tool, and with a state."""
+    history = a_paused_stream()
+    (call,) = history.calls
+    call.plan = replace(call.plan, has_own_tool=False)
+    call.messages[2].run_paused.Clear()
+
+    assert find_problems(history) == [
+        "the run waits for its caller, and the upstream called no tool of the caller's",
+        "the run waits for its caller, and its answer has [('lookup', '{\"id\": \"0\"}')] and no state",
+    ]
+
+
+def test_an_answer_of_a_paused_run_is_found() -> None:
+    """A run that waits does not answer, and its line in the log has its state."""
+    history = a_paused_stream()
+    history.exchanges[0][0].purpose = Purpose.ANSWER
+    unlogged = {name: value for name, value in history.lines[0][0].items() if name != "paused_state"}
+
+    problems = find_problems(replace(history, lines={0: [unlogged]}))
+
+    assert problems == [
+        "the run waits for its caller, and the answering model was called",
+        f"the log has no paused_state: {unlogged}",
+    ]
+
+
+def test_a_state_that_goes_on_twice_is_found() -> None:
+    """A state that has gone on already must be refused before any model is called."""
+    history = a_refused_repeat()
+    number = history.calls[0].plan.number
+
+    problems = find_problems(replace(history, exchanges={number: [an_exchange(number)]}))
+
+    assert "a state that had gone on already went on again" in problems

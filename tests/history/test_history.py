@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.history.checker import find_violations
-from tests.history.plan import CallPlan, plan_call
+from tests.history.plan import CallPlan, Turn, plan_call
 from tests.history.rounds import serving_rounds
 
 CALLS = 300
@@ -32,6 +32,8 @@ async def test_histories_of_random_faults_have_no_violation(tmp_path: Path) -> N
 
     violations = find_violations(history)
     assert not violations, "\n".join(map(str, violations))
+    assert {call.plan.turn for call in history.calls if call.has_paused} == {Turn.FIRST}
+    assert {call.plan.turn for call in history.calls if call.paused} >= {Turn.CONTINUATION}
 
 
 @pytest.mark.process

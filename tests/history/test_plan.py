@@ -1,6 +1,6 @@
 """What a call is and what it meets depends on the seed and its number alone."""
 
-from tests.history.plan import Fault, Mode, Rpc, are_twins, plan_call, plan_exchange
+from tests.history.plan import Fault, Mode, Rpc, Turn, are_twins, find_number, plan_call, plan_exchange
 
 NUMBERS = range(600)
 
@@ -36,3 +36,21 @@ def test_every_kind_of_call_and_fault_is_drawn() -> None:
     assert any(call.deadline_seconds for call in calls)
     assert any(call.cancel_after_events for call in calls)
     assert any(call.cancel_after_seconds for call in calls)
+    assert {call.mode for call in calls if call.may_pause} == {Mode.REASONING}
+
+
+def test_a_call_that_goes_on_repeats_the_first_one() -> None:
+    """It has a number of its own, the request of the first call, and another client's patience; it does not pause."""
+    first = next(call for number in NUMBERS if (call := plan_call(5, number)).may_pause)
+    numbers = [find_number(first.number, turn) for turn in Turn]
+    calls = [plan_call(5, number) for number in numbers]
+
+    assert calls[0] == first
+    assert len(set(numbers)) == 3
+    assert [call.number for call in calls] == numbers
+    assert [call.turn for call in calls] == list(Turn)
+    assert [call.may_pause for call in calls] == [True, False, False]
+    assert all(are_twins(number) for number in numbers)
+    for call in calls:
+        assert (call.rpc, call.mode, call.model) == (first.rpc, first.mode, first.model)
+        assert (call.includes_all, call.has_own_tool) == (first.includes_all, True)

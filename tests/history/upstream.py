@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Final
 
 from tests.history.plan import CallPlan, ExchangePlan, Fault, plan_call, plan_exchange
-from tests.history.records import REQUEST_ID, Exchange, Purpose, read_request_id, write_token
+from tests.history.records import OWN_TOOL, REQUEST_ID, Exchange, Purpose, read_request_id, write_token
 from tests.support.agent import plan_call as plan_tool_call
 from tests.support.agent import write_plan
 from tests.support.upstream import Completion, FakeToolCall, FakeUpstream, Gate
@@ -47,8 +47,7 @@ class PlannedUpstream:
         return {number: tuple(exchanges) for number, exchanges in self._ledger.items()}
 
     def _play(self, asked: Asked) -> Answer:
-        match = REQUEST_ID.search(json.dumps(asked.body["messages"]))
-        name = match[0] if match else ""
+        name = _read_name(asked.body)
         seed, number = read_request_id(name)
         if seed != self.seed:  # a client of an earlier round has left long ago
             return Answer(status=410, headers=_JSON)
@@ -92,8 +91,10 @@ class PlannedUpstream:
 
 
 def _write_step(call: CallPlan, step: int, thought: str, common: dict[str, Any], *, is_native: bool) -> Completion:
-    wants_tool = step < call.tool_steps
+    wants_tool = step < call.tool_steps + call.may_pause
     tool_call = plan_tool_call("calculator", expression=f"{call.number} * 1000 + {step}")
+    if step == call.tool_steps:
+        tool_call = plan_tool_call(OWN_TOOL, id=str(call.number))
     if not is_native:
         return Completion(content=_cut(write_plan(*[tool_call] * wants_tool, thought=thought)), **common)
     calls = [FakeToolCall(f"c{step}", tool_call.name, _cut(tool_call.arguments))] * wants_tool
@@ -171,6 +172,12 @@ def _finish(exchange: Exchange, *parts: bytes) -> Iterator[bytes]:
 def _mark_over(exchange: Exchange, parts: Iterable[bytes]) -> Iterator[bytes]:
     yield from parts
     exchange.is_over = True
+
+
+def _read_name(body: Json) -> str:
+    """Returns the name of the call behind a request: the last one, because what goes on repeats the first prompt."""
+    names = [match[0] for match in REQUEST_ID.finditer(json.dumps(body["messages"]))]
+    return max(names, key=read_request_id, default="")
 
 
 def _read_purpose(body: Json) -> Purpose:

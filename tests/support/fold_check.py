@@ -30,6 +30,8 @@ class DeltaFold:
                 self._add_reasoning(event.reasoning_delta)
             case "tool_call_delta":
                 self._add_tool_call(event.tool_call_delta)
+            case "run_paused":
+                self.parts.append(messages_pb2.Part(paused_run=event.run_paused))
 
     def _continue_or_begin(self, kind: str) -> messages_pb2.Part:
         if self.is_closed or self.parts[-1].WhichOneof("kind") != kind:
