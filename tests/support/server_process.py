@@ -23,6 +23,8 @@ KEY: Final = "sk-key-of-the-upstream"
 ROUTE_LINE: Final = "route: passthrough with fake (default: The request chooses none; this is the server's default.)\n"
 REFUSED_KEY: Final = 'The upstream of the model "fake" refused the server\'s key.'
 
+_DEFAULTS: Final = {"FAKE_KEY": KEY, "REASONING_DRAIN_DELAY_SECONDS": "0", "REASONING_MAX_LOOP_LAG_SECONDS": "60"}
+"""A lagging loop is no overload, because other processes may take all cores."""
 _SHORT_BACKOFFS: Final = tuple((f"grpc.{name}_reconnect_backoff_ms", 100) for name in ("initial", "min", "max"))
 """How long a client waits until it connects again. gRPC's own second is longer than some servers take to start."""
 
@@ -63,7 +65,7 @@ class ServerFolder:
     upstream: FakeUpstream
     names: list[str] = field(default_factory=list)
     variables: Mapping[str, str] = field(default_factory=dict)
-    """Variables of the server's environment, besides the key of the upstream and a delay of 0 before it refuses."""
+    """Variables of the server's environment, beside the defaults of this module."""
 
     @property
     def config(self) -> str:
@@ -79,7 +81,7 @@ class ServerFolder:
         with log.open("wb") as errors:
             async with running_process(
                 *arguments,
-                variables={"FAKE_KEY": KEY, "REASONING_DRAIN_DELAY_SECONDS": "0", **self.variables},
+                variables={**_DEFAULTS, **self.variables},
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=errors,

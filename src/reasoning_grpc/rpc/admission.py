@@ -21,7 +21,8 @@ _CALLS_IN_TURN: Final = 8
 tokens of all other streams then wait."""
 _WAIT_OF_PRIORITY: Final = 0.1
 """The longest wait for a turn to begin, in seconds, for each step of a caller's priority: half a second for the default
-one of 5, and a tenth for the lowest. Without a bound calls would wait until it is too late, while none is refused."""
+one of 5, and a tenth for the lowest. Without a bound calls would wait until it is too late, while none is refused. A
+wait that is not longer than the accepted lag of the loop refuses no call."""
 
 logger = logging.getLogger("reasoning_grpc.admission")
 
@@ -100,7 +101,7 @@ class Admission:
     @property
     def is_full(self) -> bool:
         """Whether a call that arrives now is refused, unless it may wait."""
-        return self._slots.in_use >= self._slots.limit or self.openings.expected_wait_seconds > _WAIT_OF_PRIORITY
+        return self._slots.in_use >= self._slots.limit or self._would_wait_long(1)
 
     def try_admit(self, caller: str) -> bool:
         """Admits a call if that needs no waiting; returns whether it did. `end` must follow."""
@@ -123,9 +124,13 @@ class Admission:
         """
         is_full = self._slots.in_use >= self._slots.limit
         may_wait = self._limits.queue_seconds > 0 and self._slots.has_room(caller, priority, arriving)
-        would_wait_long = self.openings.expected_wait_seconds > _WAIT_OF_PRIORITY * priority
-        if would_wait_long or (is_full and not may_wait):
+        if self._would_wait_long(priority) or (is_full and not may_wait):
             raise self._refuse()
+
+    def _would_wait_long(self, priority: int) -> bool:
+        """Whether a call that arrives now would wait too long for its turn to begin."""
+        wait = self.openings.expected_wait_seconds
+        return wait > _WAIT_OF_PRIORITY * priority and wait > self._limits.max_lag_seconds
 
     async def wait(self, caller: str, priority: int) -> float:
         """Waits until a call is admitted that `try_admit` did not admit; returns the seconds that it took.
