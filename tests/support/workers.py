@@ -43,14 +43,17 @@ def name_options(options: dict[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def serving_workers(folder: ServerFolder, workers: str = "2", **options: str) -> AsyncIterator["RunningWorkers"]:
-    """Starts a server with workers and admin ports, in a session of its own, and yields it when it serves.
+    """Starts a server with workers and admin ports, in a session of its own, and yields it when all workers serve.
 
-    `options` are options of the server.
+    A server serves before that where one of its workers takes seconds longer to start than another. `options` are
+    options of the server.
     """
     chosen = name_options({"workers": workers, "admin_listen": "0", "health_listen": "0", **options})
     folder = replace(folder, variables={**folder.variables, **chosen})
     async with folder.serving(start_new_session=True) as server:
-        yield RunningWorkers(server)
+        running = RunningWorkers(server)
+        await running.wait_for_workers(are_serving(int(workers)))
+        yield running
 
 
 @dataclass(frozen=True)

@@ -160,26 +160,24 @@ class Supervisor:
 
     async def _start(self) -> None:
         """Loads what all workers share, starts what they need, and requests the first forks."""
-        others = [self.start_task(each, "start") for each in self._list_starts()]
+        embedding = None if self._embedded is None else self.start_task(self._start_embedded(), "embedded-model")
+        opening = None if self._ports is None else self.start_task(self._ports.start(), "admin-ports")
         logger.info("loading litellm")
         # The threads of the event loop's own pool would stay, and no fork may find a thread that could hold a lock. A
         # stop does not wait for the import.
         pool = ThreadPoolExecutor(1)
         await asyncio.get_running_loop().run_in_executor(pool, _load_shared)
         pool.shutdown()
+        if opening is not None:
+            await opening  # whoever meets a worker that serves finds the ports, too
         for number in self._restarts:
             self._forks.put_nowait(number)
-        await asyncio.gather(*others)
-
-    def _list_starts(self) -> Iterator[Coroutine[Any, Any, None]]:
-        if self._ports is not None:
-            yield self._ports.start()
-        if self._embedded is not None:
-            logger.info("starting the embedded model")
-            yield self._start_embedded()
+        if embedding is not None:
+            await embedding
 
     async def _start_embedded(self) -> None:
         assert self._embedded is not None
+        logger.info("starting the embedded model")
         try:
             await self._embedded.start()
         except EmbeddedStartError as exc:
