@@ -10,6 +10,7 @@ import pytest
 from reasoning_grpc.litellm_model.transport.answer import UpstreamAnswer
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
 from reasoning_grpc.litellm_model.transport.exchange import Exchange, TransportLimits
+from tests.support.garbage import finding_garbage
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -211,6 +212,34 @@ async def test_a_cancelled_request_closes_its_connection() -> None:
         await ended.wait()
 
         assert (pool.open, pool.active) == (0, 0)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_request_that_is_cancelled_as_its_answer_arrives_leaves_no_garbage(turns: int) -> None:
+    """Whether its headers were read or not, and the rest of the answer with them."""
+    arrived = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(WHOLE[:-1])
+        arrived.set()
+        await reader.read()
+
+    async with _serve(handler) as (pool, url):
+        with finding_garbage() as found:
+            task = asyncio.create_task(pool.send("POST", url, headers={}, body=b""))
+            await arrived.wait()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                pool.finish(task.result())
+            del task
+            while pool.open:  # noqa: ASYNC110 - the connection is closed in one of the next turns
+                await asyncio.sleep(0)
+
+    assert found == set()
 
 
 _PIECES = [f"{number:02}".encode() for number in range(40)]

@@ -122,11 +122,16 @@ class ConnectionPool:
 
 
 class _Protocol(ResponseHandler):
-    """A protocol that resumes only what was paused.
+    """A protocol that resumes only what was paused, and that keeps nothing once it is closed.
 
     aiohttp resumes after each HTTP chunk of an answer that is read, and then asks the parser for more, also where
     nothing was paused.
     """
+
+    def close(self) -> None:
+        """See `ResponseHandler.close`."""
+        super().close()
+        self._buffer.clear()  # with the headers of an answer that nobody read, it holds itself in a circle
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """See `ResponseHandler.resume_reading`."""
