@@ -22,6 +22,7 @@ async def server_folder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
             pass_upstream_messages = true
             [classifier]
             strategy = "model"
+            timeout_seconds = 60
             [callers.alice]
             token_hash = "{hash_token(TOKEN)}"
             [models.fake]

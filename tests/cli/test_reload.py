@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,14 +87,31 @@ async def reloadable(folder: Path, upstream: FakeUpstream, *tokens: str) -> Asyn
     assert "Traceback" not in server.log.read_text()
 
 
-async def call_until(address: str, tokens: dict[str, str], stop: asyncio.Event) -> Counter[str]:
-    """Makes calls with the token that is current when each begins, and returns their outcomes."""
-    outcomes = Counter[str]()
-    while not stop.is_set():
-        async with ReasoningClient(address, token=tokens["current"]) as client:
-            for _ in range(20):
-                outcomes[await call(client)] += 1
-    return outcomes
+@dataclass
+class Load:
+    """Clients that make calls until they are told to stop."""
+
+    address: str
+    token: str = FIRST_TOKEN
+    """The token of the clients that begin now."""
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    clients: Counter[str] = field(default_factory=Counter)
+    """How many clients have each token now."""
+
+    def start(self) -> list[asyncio.Task[Counter[str]]]:
+        """Starts the clients; each returns the outcomes of its calls."""
+        return [asyncio.create_task(self._make_calls()) for _ in range(CLIENTS)]
+
+    async def _make_calls(self) -> Counter[str]:
+        outcomes = Counter[str]()
+        while not self.stop.is_set():
+            token = self.token
+            self.clients[token] += 1
+            async with ReasoningClient(self.address, token=token) as client:
+                for _ in range(20):
+                    outcomes[await call(client)] += 1
+            self.clients[token] -= 1
+        return outcomes
 
 
 async def call(client: ReasoningClient) -> str:
@@ -109,19 +126,19 @@ async def call(client: ReasoningClient) -> str:
 async def test_no_call_fails_while_a_token_is_rotated(upstream: FakeUpstream, tmp_path: Path) -> None:
     """Under load a caller's new token is added, then used, then the old one is taken away: every call is answered."""
     async with reloadable(tmp_path, upstream, FIRST_TOKEN) as running:
-        stop, tokens = asyncio.Event(), {"current": FIRST_TOKEN}
-        load = [asyncio.create_task(call_until(running.server.address, tokens, stop)) for _ in range(CLIENTS)]
+        load = Load(running.server.address)
+        clients = load.start()
 
         running.write(upstream, FIRST_TOKEN, SECOND_TOKEN)
         added = await running.reload()
-        tokens["current"] = SECOND_TOKEN
-        requests = len(upstream.requests)
-        await upstream.request(requests + 40 * CLIENTS)  # each client has begun anew, with the new token
+        load.token = SECOND_TOKEN
+        while load.clients[FIRST_TOKEN]:
+            await upstream.request(len(upstream.requests) + 1)
         running.write(upstream, SECOND_TOKEN)
         removed = await running.reload()
         await upstream.request(len(upstream.requests) + 20 * CLIENTS)
-        stop.set()
-        outcomes = sum(await asyncio.gather(*load), Counter[str]())
+        load.stop.set()
+        outcomes = sum(await asyncio.gather(*clients), Counter[str]())
         async with ReasoningClient(running.server.address, token=FIRST_TOKEN) as client:
             revoked = await call(client)
 
@@ -137,16 +154,16 @@ async def test_no_call_fails_while_limits_change(upstream: FakeUpstream, tmp_pat
     The last limit is of one request, so that the second one is refused.
     """
     async with reloadable(tmp_path, upstream, FIRST_TOKEN) as running:
-        stop, tokens = asyncio.Event(), {"current": FIRST_TOKEN}
-        load = [asyncio.create_task(call_until(running.server.address, tokens, stop)) for _ in range(CLIENTS)]
+        load = Load(running.server.address)
+        clients = load.start()
         named = []
         for limit in (1_000_000, 2_000_000):
             running.write(upstream, FIRST_TOKEN, limits=f"requests_per_minute = {limit}")
             assert (await running.reload()).code == 0
             named.append(await read_limit(running.server.address))
             await upstream.request(len(upstream.requests) + 5 * CLIENTS)
-        stop.set()
-        outcomes = sum(await asyncio.gather(*load), Counter[str]())
+        load.stop.set()
+        outcomes = sum(await asyncio.gather(*clients), Counter[str]())
         running.write(upstream, FIRST_TOKEN, limits="requests_per_minute = 1")
         assert (await running.reload()).code == 0
         async with ReasoningClient(running.server.address, token=FIRST_TOKEN) as client:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ import pytest_asyncio
 from tests.support.commands import PATIENCE_SECONDS, running_process, start_after
 from tests.support.factories import a_wire_request
 from tests.support.health import NOT_SERVING, SERVING, next_status
+from tests.support.ports import find_port
 from tests.support.server_process import (
     ROUTE_LINE,
     TOKEN,
@@ -141,9 +141,7 @@ async def test_a_signal_ends_a_server_during_its_start(server_folder: ServerFold
 
     It waits for an MCP server that is not there, so that it does not become ready before its health is watched.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{find_port()}"
     with refusing_api_base() as absent:
         waiting_folder = let_wait_for_tools(server_folder, tmp_path, absent)
         async with waiting_folder.starting(address) as (process, log), watching_readiness(address) as watch:

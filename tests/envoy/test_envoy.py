@@ -1,7 +1,6 @@
 """A real Envoy with our configuration balances calls, and sends none again that has reached a model."""
 
 import asyncio
-import socket
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,6 +17,7 @@ from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from scripts.check_envoy import ENVOY
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.health import SERVING, next_status, watch_health
+from tests.support.ports import find_port
 from tests.support.serving import RunningServer, serving_upstream
 from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
 from tests.support.wire_calls import expect_failure, read_first_delta, read_to_end
@@ -43,7 +43,7 @@ async def fleet(upstream: FakeUpstream, tmp_path: Path) -> AsyncIterator[Fleet]:
     """Provides three servers of one upstream behind Envoy, which has found all of them healthy."""
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(serving_upstream(upstream, max_retries=0)) for _ in range(3)]
-        listener, admin = find_free_ports(2)
+        listener, admin = find_port(), find_port()
         ports = [int(server.address.rpartition(":")[2]) for server in servers]
         write_config(tmp_path / "envoy.yaml", listener=listener, admin=admin, servers=ports)
         await stack.enter_async_context(running_envoy(tmp_path / "envoy.yaml"))
@@ -64,15 +64,6 @@ async def running_envoy(config: Path) -> AsyncIterator[None]:
     finally:
         process.kill()
         await process.wait()
-
-
-def find_free_ports(count: int) -> list[int]:
-    """Returns ports on which nothing listens."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 async def wait_until_healthy(channel: grpc.aio.Channel) -> None:

@@ -77,7 +77,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     ):
         (folder / "reasoning.toml").write_text(
             'default_model = "chat"\nmax_retries = 0\nbreaker_min_calls = 1000000\n'
-            'connect_timeout_seconds = 1.0\nlog_level = "debug"\n'
+            'connect_timeout_seconds = 60.0\nlog_level = "debug"\n'
             'upstream_proxy_credentials_env = "PROXY_CREDENTIALS"\n'
             + "".join(
                 f'[models.{name}]\nlitellm_model = "{model}"\napi_base = "{address}"\napi_key_env = "FAKE_KEY"\n'
@@ -205,14 +205,26 @@ async def test_credentials_that_the_tunnel_needs(site: Site, server: ServerProce
     assert failed.interruption is None
 
 
-@pytest.mark.parametrize(
-    "misbehave", [ForwardProxy.hang, ForwardProxy.drop, ForwardProxy.garble], ids=["silent", "dropped", "garbled"]
-)
+@pytest.mark.parametrize("misbehave", [ForwardProxy.drop, ForwardProxy.garble], ids=["dropped", "garbled"])
 async def test_a_tunnel_that_never_opens(site: Site, server: ServerProcess, misbehave: Any) -> None:
-    """A proxy that does not answer, breaks off or speaks no HTTP makes the upstream unreachable, and soon."""
+    """A proxy that breaks off or speaks no HTTP makes the upstream unreachable."""
     misbehave(site.proxy)
 
     failed = await fail(server, "Complete", "chat")
+
+    assert describe(failed) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "chat"})
+    assert failed.interruption is None
+    await site.proxy.all_closed()
+
+
+async def test_a_tunnel_that_does_not_open_in_time(site: Site) -> None:
+    """A proxy that does not answer makes the upstream unreachable, as soon as the server may wait no longer for it."""
+    site.proxy.hang()
+    variables = {**site.build_variables(site.proxy), "REASONING_CONNECT_TIMEOUT_SECONDS": "0.2"}
+
+    folder = ServerFolder(site.folder, site.upstream, names=["the log of the other server"], variables=variables)
+    async with folder.serving() as impatient:
+        failed = await fail(impatient, "Complete", "chat")
 
     assert describe(failed) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_UNREACHABLE", {"model": "chat"})
     assert failed.interruption is None

@@ -75,6 +75,7 @@ def write_config(folder: Path, upstream: FakeUpstream, judge: FakeUpstream, fail
         [classifier]
         strategy = "model"
         model = "judge"
+        timeout_seconds = 60
         [tools.weather]
         function = "{TOOLS["weather"]}"
         [callers.alice]

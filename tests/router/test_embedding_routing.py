@@ -21,7 +21,9 @@ from tests.support.serving import RunningServer, judging_config, serving
 from tests.support.upstream import FakeUpstream
 
 EMBEDDING: Final = routing_pb2.ROUTE_SOURCE_EMBEDDING
-CASCADE: Final = ClassifierEntry(model="judge", strategy=ClassifierStrategy.CASCADE, is_strategy_given=True)
+CASCADE: Final = ClassifierEntry(
+    model="judge", strategy=ClassifierStrategy.CASCADE, is_strategy_given=True, timeout_seconds=60.0
+)
 ALONE: Final = replace(CASCADE, strategy=ClassifierStrategy.EMBEDDING)
 SIMPLE: Final = "What is the capital of Hungary?"
 HARD: Final = "Plan a week in Vienna for five people within 2,000 euros, and compare three ways to get there."

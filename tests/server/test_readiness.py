@@ -2,7 +2,6 @@
 
 import gc
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.commands import build_environment
 from tests.support.factories import a_wire_request
 from tests.support.health import SERVING, wait_for_status
+from tests.support.ports import find_port
 from tests.support.server_process import ServerFolder, watching_readiness
 from tests.support.upstream import DEFAULT_PIECES, FakeUpstream
 
@@ -31,9 +31,7 @@ async def test_a_call_at_the_moment_of_readiness_is_answered(upstream: FakeUpstr
         litellm_model = "groq/fake-upstream"
         api_base = "{upstream.api_base}"
     """)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{find_port()}"
     folder = ServerFolder(tmp_path, upstream)
     async with (
         folder.starting(address) as (_, log),

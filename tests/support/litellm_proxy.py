@@ -3,11 +3,12 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from pathlib import Path
 from typing import Any, Final
+
+from tests.support.ports import find_port
 
 SERVER_KEY: Final = "sk-key-of-the-server"
 VIRTUAL_KEY: Final = "sk-virtual-key-of-alice"
@@ -48,9 +49,7 @@ class LiteLLMProxy:
         self._output: asyncio.Task[None] | None = None
         self._serves = asyncio.Event()
         self._lines: list[str] = []
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: Final[int] = free.getsockname()[1]
+        self.port: Final = find_port()
         (folder / "auth.py").write_text(_AUTH)
         (folder / "config.json").write_text(
             json.dumps(_config(upstream_api_base, traced=bool(otlp_endpoint)))

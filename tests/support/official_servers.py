@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Sequence
@@ -24,6 +23,7 @@ from tests.support.agent import (
     write_plan,
 )
 from tests.support.agent_grammar import check_grammar
+from tests.support.ports import find_port
 from tests.support.server_process import TOKEN, ServerFolder, ServerProcess
 from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
 
@@ -220,10 +220,7 @@ async def serve_remote(port: int = 0) -> AsyncIterator[int]:
 
     It listens on every address of this machine, so it may fetch nothing for whoever calls it.
     """
-    if not port:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+    port = port or find_port()
     process = await asyncio.create_subprocess_exec(
         *(INSTALLED / "node_modules" / ".bin" / "mcp-server-everything", "streamableHttp"),
         env={"PATH": os.environ["PATH"], "PORT": str(port), "GZIP_ALLOWED_DOMAINS": "nothing.invalid"},

@@ -3,13 +3,14 @@
 import asyncio
 import math
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+
+from tests.support.ports import find_port
 
 JOB: Final = "reasoning-grpc"
 _START_SECONDS: Final = 60.0
@@ -73,7 +74,7 @@ async def running_prometheus(folder: Path, port: int, scrape_interval: str = "50
     assert program is not None, "Prometheus is not installed"
     config = folder / "prometheus.yaml"
     config.write_text(_CONFIG.format(interval=scrape_interval, port=port))
-    own_port = _find_free_port()
+    own_port = find_port()  # Prometheus does not say which one it took if it may choose
     with (folder / "prometheus.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             program,
@@ -97,11 +98,3 @@ async def running_prometheus(folder: Path, port: int, scrape_interval: str = "50
 def has_numbers(series: list[dict[str, Any]]) -> bool:
     """Returns whether at least one of the series has a value that is a number, and not the quantile of nothing."""
     return any(math.isfinite(float(each["value"][1])) for each in series)
-
-
-def _find_free_port() -> int:
-    """Returns a port that was free a moment ago: Prometheus does not say which one it took if it may choose."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -18,6 +18,7 @@ from tests.support.factories import a_context
 from tests.support.forward_proxy import ForwardProxy
 from tests.support.mcp_server import Reports, serve_http
 from tests.support.mcp_toolbox import NEW, OLD, PATIENCE_SECONDS, open_toolbox, stdio_entry, wait_until
+from tests.support.ports import find_port
 
 
 @pytest.mark.process
@@ -63,24 +64,26 @@ async def test_a_crashed_process_is_restarted(reports: Reports) -> None:
 @pytest.mark.parametrize("options", [NEW, OLD])
 async def test_an_http_server_is_connected_again(reports: Reports, options: tuple[str, ...]) -> None:
     """A server that was down is connected again, also where the new server does not know the old session."""
-    async with serve_http(reports, *options) as (process, url):
-        port = url.rpartition(":")[2].removesuffix("/mcp")
-        async with open_toolbox(reports, McpServerEntry(name="test", url=url)) as toolbox:
-            process.send_signal(signal.SIGKILL)
-            await process.wait()
-            failed = await toolbox.call("echo", text="hi")
-            await wait_until(lambda: toolbox.box.list_servers()[0].problem == "it cannot be reached")
-            async with serve_http(reports, *options, "--port", port) as (second, _):
+    port = str(find_port())
+    async with (
+        serve_http(reports, *options, "--port", port) as (process, url),
+        open_toolbox(reports, McpServerEntry(name="test", url=url)) as toolbox,
+    ):
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        failed = await toolbox.call("echo", text="hi")
+        await wait_until(lambda: toolbox.box.list_servers()[0].problem == "it cannot be reached")
+        async with serve_http(reports, *options, "--port", port) as (second, _):
+            await wait_until(lambda: toolbox.is_usable("echo"))
+            back = await toolbox.call("echo", text="hi")
+            second.send_signal(signal.SIGKILL)
+            await second.wait()
+            async with serve_http(reports, *options, "--port", port):
+                await toolbox.call("echo", text="this one may find the session gone")
                 await wait_until(lambda: toolbox.is_usable("echo"))
-                back = await toolbox.call("echo", text="hi")
-                second.send_signal(signal.SIGKILL)
-                await second.wait()
-                async with serve_http(reports, *options, "--port", port):
-                    await toolbox.call("echo", text="this one may find the session gone")
-                    await wait_until(lambda: toolbox.is_usable("echo"))
-                    async with asyncio.timeout(PATIENCE_SECONDS):
-                        while (await toolbox.call("echo", text="hi")).status is not ToolStatus.OK:  # noqa: ASYNC110
-                            await asyncio.sleep(0.01)
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while (await toolbox.call("echo", text="hi")).status is not ToolStatus.OK:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
 
     assert failed.status in (ToolStatus.FAILED, ToolStatus.NOT_AVAILABLE)
     assert back.result == "hi"

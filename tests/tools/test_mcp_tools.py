@@ -4,8 +4,8 @@ import asyncio
 import dataclasses
 import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import pytest
@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from reasoning_grpc.cli.logs import set_up_logging
 from reasoning_grpc.config import LogFormat, McpServerEntry, ToolEntry, ToolLimits
-from reasoning_grpc.domain import ANONYMOUS, Secret, ToolCall, ToolSource, ToolStatus
+from reasoning_grpc.domain import ANONYMOUS, Secret, ToolCall, ToolExecution, ToolSource, ToolStatus
 from reasoning_grpc.telemetry.tracing import read_trace_context
 from reasoning_grpc.tools.mcp_tool import build_public_name
+from tests.support.deadlines import try_deadlines
 from tests.support.factories import a_context
 from tests.support.mcp_server import SECRET, Reports, serve_http
 from tests.support.mcp_toolbox import NEW, OLD, ConnectedToolbox, open_toolbox, stdio_entry, wait_until
@@ -27,20 +28,39 @@ TRACE_ID: Final = "0af7651916cd43dd8448eb211c80319c"
 TRACE: Final = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
 
 
+OpenLimited = Callable[[float], AbstractAsyncContextManager[ConnectedToolbox]]
+
+
 @pytest.fixture(params=TRANSPORTS, ids=["stdio", "stdio, old protocol", "http", "http, old protocol"])
-async def toolbox(request: pytest.FixtureRequest, reports: Reports) -> AsyncIterator[ConnectedToolbox]:
-    """Opens a toolbox with a connected server, for each transport and protocol."""
+def open_limited(request: pytest.FixtureRequest, reports: Reports) -> OpenLimited:
+    """Opens a toolbox with a connected server, for each transport and protocol.
+
+    It takes the limit of the tools that report progress and that hang.
+    """
     transport, options = request.param
-    async with AsyncExitStack() as stack:
-        if transport == "stdio":
-            entry = stdio_entry(reports, *options)
-        else:
-            _, url = await stack.enter_async_context(serve_http(reports, *options))
-            entry = McpServerEntry(name="test", url=url)
-        limited = {
-            name: ToolEntry(name=name, timeout_seconds=LIMIT_SECONDS) for name in ("test__count_slowly", "test__hang")
-        }
-        yield await stack.enter_async_context(open_toolbox(reports, entry, limited))
+
+    @asynccontextmanager
+    async def open_limited(limit_seconds: float) -> AsyncIterator[ConnectedToolbox]:
+        async with AsyncExitStack() as stack:
+            if transport == "stdio":
+                entry = stdio_entry(reports, *options)
+            else:
+                _, url = await stack.enter_async_context(serve_http(reports, *options))
+                entry = McpServerEntry(name="test", url=url)
+            limited = {
+                name: ToolEntry(name=name, timeout_seconds=limit_seconds)
+                for name in ("test__count_slowly", "test__hang")
+            }
+            yield await stack.enter_async_context(open_toolbox(reports, entry, limited))
+
+    return open_limited
+
+
+@pytest.fixture
+async def toolbox(open_limited: OpenLimited) -> AsyncIterator[ConnectedToolbox]:
+    """A toolbox with a connected server, for each transport and protocol."""
+    async with open_limited(LIMIT_SECONDS) as opened:
+        yield opened
 
 
 @pytest.mark.process
@@ -94,16 +114,22 @@ async def test_a_stopped_call_ends_in_the_server(toolbox: ConnectedToolbox) -> N
 
 
 @pytest.mark.process
-async def test_progress_renews_the_time_limit_of_a_tool(toolbox: ConnectedToolbox) -> None:
+async def test_progress_renews_the_time_limit_of_a_tool(open_limited: OpenLimited) -> None:
     """A tool that reports progress may take longer than its own limit, which ends a tool that reports nothing."""
-    arguments = json.dumps({"count": 8, "seconds": 0.25})
-    slow, silent = await asyncio.gather(
-        toolbox.box.run(ToolCall("call_1", "test__count_slowly", arguments), a_context(), timeout_seconds=60.0),
-        toolbox.box.run(ToolCall("call_2", "test__hang", "{}"), a_context(), timeout_seconds=60.0),
-    )
 
-    assert (slow.status, slow.result) == (ToolStatus.OK, "counted")
-    assert slow.duration_seconds > LIMIT_SECONDS
+    async def count(limit_seconds: float) -> tuple[ToolExecution, ToolExecution] | None:
+        async with open_limited(limit_seconds) as toolbox:
+            arguments = json.dumps({"count": 8, "seconds": limit_seconds / 6})
+            slow, silent = await asyncio.gather(
+                toolbox.box.run(ToolCall("call_1", "test__count_slowly", arguments), a_context(), timeout_seconds=60.0),
+                toolbox.box.run(ToolCall("call_2", "test__hang", "{}"), a_context(), timeout_seconds=60.0),
+            )
+        is_longer = slow.duration_seconds > limit_seconds
+        return (slow, silent) if slow.status is ToolStatus.OK and is_longer else None
+
+    slow, silent = await try_deadlines(count)
+
+    assert slow.result == "counted"
     assert silent.status is ToolStatus.TIMED_OUT
     assert silent.duration_seconds < 60
 
@@ -124,10 +150,15 @@ async def test_progress_does_not_renew_the_absolute_limit(toolbox: ConnectedTool
 @pytest.mark.process
 async def test_a_tool_that_needs_more_time_is_called_again(reports: Reports) -> None:
     """A tool that ends its call with nothing but a state gets it back with the next call, within its time limit."""
-    limited = {"test__require_time": ToolEntry(name="test__require_time", timeout_seconds=LIMIT_SECONDS)}
-    async with open_toolbox(reports, stdio_entry(reports), limited) as toolbox:
-        finished = await toolbox.call("require_time", rounds=2)
-        endless = await toolbox.call("require_time", rounds=1_000_000)
+
+    async def require_time(seconds: float) -> tuple[ToolExecution, ToolExecution] | None:
+        limited = {"test__require_time": ToolEntry(name="test__require_time", timeout_seconds=seconds)}
+        async with open_toolbox(reports, stdio_entry(reports), limited) as toolbox:
+            finished = await toolbox.call("require_time", rounds=2)
+            endless = await toolbox.call("require_time", rounds=1_000_000)
+        return (finished, endless) if finished.status is not ToolStatus.TIMED_OUT else None
+
+    finished, endless = await try_deadlines(require_time)
 
     assert (finished.status, finished.result) == (ToolStatus.OK, "done")
     assert endless.status is ToolStatus.TIMED_OUT

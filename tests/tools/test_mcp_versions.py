@@ -12,6 +12,7 @@ from tests.support.deadlines import try_deadlines
 from tests.support.mcp_balancer import balance
 from tests.support.mcp_server import Reports, serve_http
 from tests.support.mcp_toolbox import OLD, http_entry, open_toolbox, stdio_entry, wait_until
+from tests.support.ports import find_port
 from tests.support.scripted_mcp import A_TOOL, a_result_line, an_error_line, modern_entry, scripted_entry
 
 MODERN = "2026-07-28"
@@ -190,16 +191,18 @@ async def test_a_server_that_ignores_an_unknown_message_is_started_again(reports
 async def test_a_server_may_change_its_age(reports: Reports, before: str, after: str) -> None:
     """A server that comes back with the other age of the protocol is asked again which one it speaks."""
     versions = {"--old": LEGACY, "--new": MODERN}
-    async with serve_http(reports, before) as (old, url):
-        port = url.rpartition(":")[2].removesuffix("/mcp")
-        async with open_toolbox(reports, http_entry(url)) as toolbox:
-            first = toolbox.box.list_servers()[0].protocol
-            old.send_signal(signal.SIGKILL)
-            await old.wait()
-            async with serve_http(reports, after, "--port", port):
-                await toolbox.call("echo", text="this one finds the other age")
-                await wait_until(lambda: toolbox.box.list_servers()[0].protocol == versions[after])
-                execution = await toolbox.call("echo", text="hi")
+    port = str(find_port())
+    async with (
+        serve_http(reports, before, "--port", port) as (old, url),
+        open_toolbox(reports, http_entry(url)) as toolbox,
+    ):
+        first = toolbox.box.list_servers()[0].protocol
+        old.send_signal(signal.SIGKILL)
+        await old.wait()
+        async with serve_http(reports, after, "--port", port):
+            await toolbox.call("echo", text="this one finds the other age")
+            await wait_until(lambda: toolbox.box.list_servers()[0].protocol == versions[after])
+            execution = await toolbox.call("echo", text="hi")
 
     assert first == versions[before]
     assert (execution.status, execution.result) == (ToolStatus.OK, "hi")

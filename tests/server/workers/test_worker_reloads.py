@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from reasoning_grpc.client import CallFailed, ReasoningClient
 from reasoning_grpc.config import hash_token
 from tests.support.commands import PATIENCE_SECONDS
 from tests.support.factories import a_wire_request
-from tests.support.mcp_server import build_command, open_reports
+from tests.support.mcp_server import Reports, build_command, open_reports
 from tests.support.server_process import ServerFolder
 from tests.support.upstream import FakeUpstream
 from tests.support.workers import OWN_CONNECTION, POLL_SECONDS, RunningWorkers, are_serving, serving_workers
@@ -123,28 +124,42 @@ async def test_the_log_of_each_worker_follows_its_configuration(upstream: FakeUp
         assert debugging_workers(running) == during
 
 
+def require_held_server(reports: Reports) -> str:
+    """Returns the entry of a required MCP server, which begins to answer only when the test says so."""
+    command, *arguments = build_command("stdio", reports, "--held")
+    return f'[mcp_servers.held]\ncommand = "{command}"\nargs = {json.dumps(arguments)}\nrequired = true'
+
+
+async def release_each(reports: Reports, count: int) -> None:
+    """Lets this many held MCP servers answer, each as soon as it has been started."""
+    for _ in range(count):
+        await reports.wait_for("pid")
+        reports.release()
+
+
 async def test_a_worker_that_starts_during_a_reload_serves_the_new_configuration_alone(
     upstream: FakeUpstream, tmp_path: Path
 ) -> None:
     """A worker that has started with the old configuration takes no call, and is replaced when they switch."""
-    write_config(tmp_path, upstream, "rgt_old")
-    async with open_reports() as reports, serving_workers(ServerFolder(tmp_path, upstream)) as running:
-        first = (await running.describe())[0]["process_id"]
-        os.kill(first, signal.SIGKILL)
-        await wait_for_line(running, "worker started", 2)
-        command, *arguments = build_command("stdio", reports, "--held")
-        entry = f'[mcp_servers.held]\ncommand = "{command}"\nargs = {json.dumps(arguments)}\nrequired = true'
-        write_config(tmp_path, upstream, "rgt_new", entry)
+    async with AsyncExitStack() as stack:
+        old, new = [await stack.enter_async_context(open_reports()) for _ in range(2)]
+        write_config(tmp_path, upstream, "rgt_old", require_held_server(old))
+        starting = asyncio.create_task(release_each(old, 2))
+        running = await stack.enter_async_context(serving_workers(ServerFolder(tmp_path, upstream)))
+        await starting
+        os.kill((await running.describe())[0]["process_id"], signal.SIGKILL)
+        await old.wait_for("pid")  # that of the worker in its place, which has the old configuration, and waits
+        write_config(tmp_path, upstream, "rgt_new", require_held_server(new))
 
         reloading = asyncio.create_task(reload(running, "reloaded"))
-        await reports.wait_for("pid")
+        await new.wait_for("pid")
+        old.release()
         warm = await running.wait_for_workers(
             lambda workers: [each["state"] for each in workers] == ["warm", "serving"]
         )
-        reports.release()
+        new.release()
         await reloading
-        await reports.wait_for("pid")  # that of the worker that takes its place
-        reports.release()
+        await release_each(new, 1)  # that of the worker that takes its place
         workers = await running.wait_for_workers(are_serving(2, without=warm[0]["process_id"]))
 
         assert workers[1] | {"silent_seconds": 0} == warm[1] | {"silent_seconds": 0}
