@@ -277,19 +277,23 @@ async def test_many_deadlines_do_not_exceed_the_pool(upstream: FakeUpstream) -> 
     upstream.always.hang()
     calls, pool = 200, 20
     dice = random.Random(7)
+    shares = [dice.uniform(0.1, 1.0) for _ in range(calls)]
 
-    async with serving_upstream(upstream, max_upstream_connections=pool) as running:
-        connections: list[int] = []
-        watching = asyncio.create_task(_record_connections(upstream, connections))
-        codes = await asyncio.gather(
-            *(_read_code(running, timeout_seconds=dice.uniform(0.2, 2.0)) for _ in range(calls))
-        )
-        await running.wait_for_calls(0)
-        await upstream.all_closed()
-        await upstream.idle()
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+    async def let_expire(seconds: float) -> tuple[list[grpc.StatusCode], list[int]] | None:
+        upstream.forget()
+        async with serving_upstream(upstream, max_upstream_connections=pool) as running:
+            connections: list[int] = []
+            watching = asyncio.create_task(_record_connections(upstream, connections))
+            codes = await asyncio.gather(*(_read_code(running, timeout_seconds=share * seconds) for share in shares))
+            await running.wait_for_calls(0)
+            await upstream.all_closed()
+            await upstream.idle()
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+        return (codes, connections) if len(connections) > pool else None  # connections were replaced
+
+    codes, connections = await try_deadlines(let_expire, least_seconds=2.0)
 
     assert codes == [grpc.StatusCode.DEADLINE_EXCEEDED] * calls
     # The server may reuse the place of a closed connection before the fake upstream has seen its end.

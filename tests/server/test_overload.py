@@ -16,6 +16,7 @@ from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1 import completion_pb2, events_pb2
 from tests.support.agent import reasoning_request
 from tests.support.classification import AUTO
+from tests.support.deadlines import try_deadlines
 from tests.support.factories import a_wire_request
 from tests.support.health import SERVING, check_health
 from tests.support.serving import RunningServer, judging_config, serving, serving_upstream
@@ -122,15 +123,19 @@ async def test_a_thousand_random_deadlines_leave_nothing_behind(upstream: FakeUp
 
     async with recording_most(upstream) as most, recording_most(judge) as most_of_judge, serving(config) as running:
 
-        async def call(number: int) -> str:
+        async def call(number: int, longest_seconds: float) -> str:
             method, request = METHODS[number % 2], REQUESTS[number % 3]
             try:
-                await method(running, request, dice.uniform(0.001, 2.0))
+                await method(running, request, dice.uniform(0.001, longest_seconds))
             except grpc.aio.AioRpcError as error:
                 return CallFailed(error).reason or error.code().name
             return "OK"
 
-        outcomes = Counter(await asyncio.gather(*(call(number) for number in range(1000))))
+        async def call_often(longest_seconds: float) -> Counter[str] | None:
+            outcomes = Counter(await asyncio.gather(*(call(number, longest_seconds) for number in range(1000))))
+            return outcomes if most["connections"] and most_of_judge["connections"] else None
+
+        outcomes = await try_deadlines(call_often, least_seconds=2.0)
         await upstream.idle()
         await judge.idle()
         await running.wait_for_calls(0)
@@ -144,7 +149,7 @@ async def test_a_thousand_random_deadlines_leave_nothing_behind(upstream: FakeUp
     assert outcomes["DEADLINE_EXCEEDED"] > 0
     assert health == SERVING
     # The server may reuse the place of a closed connection before the fake upstream has seen its end.
-    assert 0 < most["connections"] + most_of_judge["connections"] <= 2 * pool
+    assert most["connections"] + most_of_judge["connections"] <= 2 * pool
     async with asyncio.timeout(PATIENCE_SECONDS):
         while len(asyncio.all_tasks()) > tasks_before:  # noqa: ASYNC110 - the fake upstreams close their connections
             await asyncio.sleep(0)
