@@ -48,6 +48,7 @@ async def test_slow_upstream(
     """An upstream that is slow to begin, or to finish, is left, and is not called again."""
 
     async def run_out(seconds: float) -> Failure | None:
+        upstream.forget()
         misbehave(upstream)
         async with checked_serving(**{limit: seconds}) as checked_server:
             failure = await checked_server.failure(rpc)
