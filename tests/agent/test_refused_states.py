@@ -241,7 +241,7 @@ async def test_a_changed_request_does_not_go_on(
 
 
 async def test_a_state_goes_on_once(upstream: FakeUpstream) -> None:
-    """The second use of a state is refused, even while the first one is in progress."""
+    """The second use of a state is refused by each method, even while the first one is in progress."""
     async with serving(build_config(upstream)) as running:
         request = await pause(running, upstream)
         gate = upstream.gated(write_plan())
@@ -255,12 +255,13 @@ async def test_a_state_goes_on_once(upstream: FakeUpstream) -> None:
         rest = [event async for event in stream]
         with pytest.raises(CallFailed) as after:
             await client.complete(request)
+        in_stream = await expect_failure(anext(client.stream(request)))
 
     assert started.HasField("started")
     assert rest[-1].HasField("completed")
-    for failed in (during, after):
-        assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
-        (violation,) = failed.value.violations
+    for failure in (during.value, after.value, in_stream):
+        assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+        (violation,) = failure.violations
         assert violation.field == STATE
         assert violation.description == "It has gone on already; send the conversation again without it."
     assert len(upstream.requests) == 3

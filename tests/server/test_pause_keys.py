@@ -65,6 +65,16 @@ async def test_a_rotated_key_goes_on(upstream: FakeUpstream, tmp_path: Path) -> 
     assert failed.value.reason == "INVALID_FIELD"
 
 
+async def test_a_first_key_cuts_no_run(upstream: FakeUpstream, tmp_path: Path) -> None:
+    """A run that paused before a reload brought the first keys goes on with the key of the process."""
+    async with serving(read_with_keys(tmp_path, upstream)) as running:
+        request = await pause(running, upstream)
+        await switch(running, read_with_keys(tmp_path, upstream, "a"))
+        answer = await go_on(running, upstream, request)
+
+    assert answer == "Ada."
+
+
 async def test_used_states_and_the_own_key_outlive_a_reload(upstream: FakeUpstream, tmp_path: Path) -> None:
     """Without configured keys, a reload keeps the key of the process, and what has gone on."""
     async with serving(read_with_keys(tmp_path, upstream)) as running:

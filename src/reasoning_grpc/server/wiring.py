@@ -357,7 +357,7 @@ def _build_limits(settings: Settings) -> AgentLimits:
 def _build_pauses(config: Config, memory: PauseMemory) -> Pauses:
     keys = [decode_pause_key(key) for key in config.pause_keys]
     return Pauses(
-        SealingKeys(keys or [memory.own_key]),
+        SealingKeys([*keys, memory.own_key]),  # opens what was sealed before a reload brought the first keys
         memory.used_states,
         lifetime_seconds=config.settings.max_pause_seconds,
         has_own_key=not keys,

@@ -105,11 +105,12 @@ class SharedUsedStates:
 
 
 def _open_file() -> int:
-    """Returns the descriptor of an empty file, in memory where the system has that, which forked processes share."""
-    if hasattr(os, "memfd_create"):
+    """Returns the descriptor of an empty file, in memory where the system allows that, which forked processes share."""
+    try:
         return os.memfd_create("used states of paused runs")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
+    except (AttributeError, OSError):  # another system, or a sandbox that forbids it
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
 
 
 def _compute_digest(state_id: str) -> bytes:
