@@ -21,6 +21,8 @@ from tests.support.upstream import FakeToolCall, FakeUpstream
 
 CONFIGURATION: Final = ROOT / "examples" / "agent_with_mcp.toml"
 _LONGEST_SECONDS: Final = 300
+_PATIENTLY: Final = ("--agent-tool-list-timeout-seconds", str(_LONGEST_SECONDS))
+"""The agent waits for its MCP server as long as a busy machine takes to start it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +120,14 @@ async def run(example: Example, address: str) -> bool:
 
 async def run_all() -> bool:
     """Runs every example, and returns whether all did what they must."""
-    with run_server("--config", str(CONFIGURATION)) as address:
+    with run_server("--config", str(CONFIGURATION), *_PATIENTLY) as address:
         outcomes = [await run(example, address) for example in ON_THE_EMBEDDED_MODEL]
     async with FakeUpstream() as upstream:
         script_answers(upstream)
         with TemporaryDirectory() as folder:
             file = Path(folder) / "reasoning.toml"
             file.write_text(configure(upstream.api_base), "utf-8")
-            with run_server("--config", str(file)) as address:
+            with run_server("--config", str(file), *_PATIENTLY) as address:
                 outcomes += [await run(example, address) for example in ON_A_SCRIPTED_MODEL]
     return all(outcomes)
 

@@ -74,6 +74,7 @@ def _write_configuration(upstream: FakeUpstream, balancers: Mapping[str, McpBala
     remote = "".join(f'[mcp_servers.{name}]\nurl = "{balancer.url}"\n' for name, balancer in balancers.items())
     return f"""
 default_model = "fake"
+agent_tool_list_timeout_seconds = {PATIENCE_SECONDS}
 [models.fake]
 litellm_model = "openai/fake"
 api_base = "{upstream.api_base}"

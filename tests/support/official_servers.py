@@ -88,6 +88,7 @@ def write_configuration(folders: Folders, upstream: FakeUpstream, remote_port: i
     python = INSTALLED / "python" / "bin"
     return f"""
         default_model = "fake"
+        agent_tool_list_timeout_seconds = {PATIENCE_SECONDS}
         [callers.alice]
         token_hash = "{hash_token(TOKEN)}"
         [models.fake]
