@@ -92,13 +92,13 @@ def format_summary(summary: Mapping[str, Any]) -> str:
         lines.append(
             f"proxy    {proxy['api_base']}, {'with' if proxy['key'] else 'without'} a key{_format_listing(proxy)}"
         )
+    lines.append(f"pauses   {_format_pause_keys(summary['pause_keys'])}")
     lines += [
         f"{signal_name:8} {' and '.join(exporters)} {summary[signal_name]['endpoint']}".rstrip()
         for signal_name in ("traces", "metrics")
         if (exporters := summary[signal_name]["exporters"])
     ]
     lines += [f"unset    {problem}" for problem in summary.get("unset_keys", ())]
-    lines.append(f"pauses   {_format_pause_keys(summary['pause_keys'])}")
     if summary["captures_content"]:
         lines.append("content  traces hold the words of messages, answers, plans and tools")
     return "\n".join(lines)
