@@ -121,7 +121,11 @@ class HeldCall:
 async def hold_calls(
     running: RunningWorkers, upstream: FakeUpstream, stack: AsyncExitStack
 ) -> dict[int, list[HeldCall]]:
-    """Begins calls until each of two workers has one, and returns the calls by the process ids of the workers."""
+    """Begins calls until each of two workers has one, and returns the calls by the process ids of the workers.
+
+    No other call may be in progress. One that has ended is shown until its worker's next report.
+    """
+    await running.wait_for_workers(lambda workers: not any(each["calls_in_flight"] for each in workers))
     held = dict[int, list[HeldCall]]()
     while len(held) < 2:
         gate = upstream.gated("Hel", "lo")
