@@ -17,6 +17,7 @@ from reasoning_grpc.llm import ServedModel
 from reasoning_grpc.v1 import classification_pb2, errors_pb2, models_pb2
 from tests.support.factories import a_wire_request
 from tests.support.model_lists import list_page
+from tests.support.ports import find_port
 from tests.support.proxy import (
     INFO,
     NOT_LISTED,
@@ -31,7 +32,7 @@ from tests.support.proxy import (
     wait_for_reading,
 )
 from tests.support.serving import RunningServer, config_for, model_entry, serving
-from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream, refusing_api_base
+from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
 from tests.support.wire_calls import expect_failure
 
 pytestmark = pytest.mark.thorough
@@ -166,8 +167,7 @@ async def test_without_any_list_calls_are_unavailable(upstream: FakeUpstream, sc
 
 async def test_a_proxy_that_starts_later_is_found() -> None:
     """The server starts without the proxy, is healthy, and finds it long before the next regular reading."""
-    with refusing_api_base() as nowhere:
-        port = int(nowhere.removesuffix("/v1").rpartition(":")[2])
+    port = find_port()
     later = FakeUpstream(port)
     later.model_info.lists("m")
 

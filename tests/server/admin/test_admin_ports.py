@@ -13,6 +13,7 @@ import trustme
 
 from tests.support.commands import PATIENCE_SECONDS, run
 from tests.support.health import NOT_SERVING, SERVICE_UNKNOWN, SERVING, next_status, wait_for_status
+from tests.support.ports import find_port
 from tests.support.upstream import FakeUpstream
 from tests.support.workers import (
     POLL_SECONDS,
@@ -105,7 +106,8 @@ async def test_the_ports_answer_before_a_server_is_ready(upstream: FakeUpstream,
 
 async def test_the_child_is_replaced_and_keeps_its_ports(upstream: FakeUpstream, tmp_path: Path) -> None:
     """A child that is killed is started again on the same ports, and knows the workers."""
-    async with serving_workers(create_folder(tmp_path, upstream)) as running:
+    ports = {"admin_listen": str(find_port()), "health_listen": str(find_port())}
+    async with serving_workers(create_folder(tmp_path, upstream), **ports) as running:
         address = running.admin_address()
         (opened,) = running.lines("admin ports are open")
 

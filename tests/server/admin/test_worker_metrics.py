@@ -11,6 +11,7 @@ import pytest
 from tests.support.commands import PATIENCE_SECONDS
 from tests.support.factories import a_wire_request
 from tests.support.metrics import MetricsPage
+from tests.support.ports import find_port
 from tests.support.upstream import FakeUpstream
 from tests.support.workers import POLL_SECONDS, RunningWorkers, are_serving, create_folder, serving_workers
 
@@ -42,7 +43,8 @@ async def make_calls(running: RunningWorkers, count: int) -> None:
 
 async def test_the_metrics_of_all_workers_are_one_page(upstream: FakeUpstream, tmp_path: Path) -> None:
     """Calls of all workers are added, also those of a worker that was killed, and those of a child before this one."""
-    async with serving_workers(create_folder(tmp_path, upstream)) as running:
+    ports = {"admin_listen": str(find_port()), "health_listen": str(find_port())}
+    async with serving_workers(create_folder(tmp_path, upstream), **ports) as running:
         await make_calls(running, 32)
         before = await wait_for_metrics(running, lambda page: page.find(CALLS) == 32)
         killed = (await running.describe())[0]["process_id"]
