@@ -55,6 +55,7 @@ class Expectation:
 
 EXPECTATIONS = (
     Expectation(r"^\S+/reasoning-grpc ask .*--json", r'(?s)"started".*"content_delta".*"completed"'),
+    Expectation(r"^\S+/reasoning-grpc ask .*--orchestrate", r"(?s)orchestration with smollm2.*tokens"),
     Expectation(r"^\S+/reasoning-grpc ask .*--reason", r"(?s)reasoning with smollm2.*step 1.*tokens"),
     Expectation(r"^\S+/reasoning-grpc ask ", r"(?s)passthrough with smollm2.*tokens"),
     Expectation(r"^\S+/reasoning-grpc classify ", r"^passthrough with smollm2"),

@@ -132,11 +132,11 @@ CASES = (
         code=5,
     ),
     Case(
-        "a route that is not built",
+        "orchestration with the caller's tools",
         f"{SERVICE}/Complete",
-        {**QUESTION, "routing": {"mode": "ROUTING_MODE_ORCHESTRATION"}},
-        _expect_reason("ROUTE_NOT_IMPLEMENTED"),
-        code=12,
+        {**QUESTION, "tools": [{"name": "greet"}], "routing": {"mode": "ROUTING_MODE_ORCHESTRATION"}},
+        _expect_violation("routing.mode"),
+        code=3,
     ),
     Case(
         "no steps",

@@ -20,6 +20,7 @@ from scripts.pages import ROOT
 from tests.support.agent import TOOLS, plan_call, reasoning_request, write_plan
 from tests.support.classification import write_choice
 from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.orchestration import Team, orchestration_request, plan_task
 from tests.support.server_process import ServerFolder
 from tests.support.upstream import FakeUpstream, Standing
 from tests.support.wire_calls import read_to_end
@@ -63,6 +64,8 @@ class Upstreams:
     """Streams long answers."""
     thinker: FakeUpstream
     """Plans for the agent."""
+    team: FakeUpstream
+    """Plans tasks and works on them."""
     judge: FakeUpstream
     """Classifies."""
 
@@ -75,6 +78,7 @@ async def serve_upstreams() -> AsyncIterator[Upstreams]:
         FakeUpstream() as spare,
         FakeUpstream() as large,
         FakeUpstream() as thinker,
+        FakeUpstream() as team,
         FakeUpstream() as judge,
     ):
         large.always.reply(*_WORDS, interval_seconds=0.03)
@@ -82,9 +86,10 @@ async def serve_upstreams() -> AsyncIterator[Upstreams]:
         step.reply(write_plan(plan_call("weather", city="Paris"), plan_call("fail"), concurrent=True))
         answer.reply("It ", "rains ", "in ", "Paris.", interval_seconds=0.01)
         thinker.always.choose(lambda body: step if "response_format" in body else answer)
+        Team(team, plan_task("a"), plan_task("b"), plan_task("c", "a", "b"), interval_seconds=0.03)
         judge.always.reply(write_choice("passthrough"))
         judge.model_info.lists("listed")
-        yield Upstreams(fast, spare, large, thinker, judge)
+        yield Upstreams(fast, spare, large, thinker, team, judge)
 
 
 def write_config(folder: Path, upstreams: Upstreams) -> None:
@@ -95,6 +100,7 @@ def write_config(folder: Path, upstreams: Upstreams) -> None:
         "alone": (upstreams.fast, _PRICES),
         "large": (upstreams.large, _PRICES),
         "thinker": (upstreams.thinker, f'capabilities = ["json_schema"]\n{_PRICES}'),
+        "team": (upstreams.team, f'capabilities = ["json_schema"]\n{_PRICES}'),
         "judge": (upstreams.judge, 'capabilities = ["json_schema"]'),  # without prices
     }
     entries = [
@@ -142,6 +148,7 @@ class Load:
                 (self._complete_alone, 0.6),
                 (self._stream, 0.4),
                 (self._reason, 1.0),
+                (self._orchestrate, 2.0),
                 (self._classify, 0.7),
                 (self._burst, seconds / 5),
             ):
@@ -203,6 +210,9 @@ class Load:
 
     async def _reason(self) -> None:
         await self._stub.Complete(reasoning_request(model="thinker"), metadata=_authorize("batch"))
+
+    async def _orchestrate(self) -> None:
+        await self._stub.Complete(orchestration_request(model="team"), metadata=_authorize("batch"))
 
     async def _classify(self) -> None:
         request = a_wire_request(f"question {random.random()}", routing=_AUTO)

@@ -11,6 +11,7 @@ from reasoning_grpc.config import (
     Config,
     ConfigError,
     ModelEntry,
+    OrchestrationUse,
     ProxyEntry,
     RuleCondition,
     RuleEntry,
@@ -86,6 +87,7 @@ def _build_settings() -> Settings:
         max_retries=1,
         stall_timeout_seconds=3,
         max_messages=100,
+        orchestration=OrchestrationUse.REQUESTED,  # the scripts of the classifier choose between two routes
     )
 
 

@@ -21,7 +21,7 @@ from clients.conformance.other_servers import (
 from clients.conformance.relay import Relay
 from clients.conformance.scenario import DEFAULT_TOKEN
 from reasoning_grpc.client import ReasoningClient, text_request
-from reasoning_grpc.config import Config
+from reasoning_grpc.config import Config, OrchestrationUse
 from reasoning_grpc.server import Server
 from reasoning_grpc.v1 import events_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
@@ -51,6 +51,7 @@ async def start_servers(stack: AsyncExitStack, config: Config, authority: trustm
         "server": server,
         "measured": relay.address,
         "tls": f"localhost:{secure.rpartition(':')[2]}",
+        "without_orchestration": await _start(stack, _leave_out_orchestration(config)),
         "draining": await _start_draining(stack, config),
         "limited": await _start_limited(stack, config),
         "newer": await _start_in_front(stack, server, NewerServer),
@@ -67,6 +68,10 @@ async def _start(stack: AsyncExitStack, config: Config) -> str:
     await server.start()
     stack.push_async_callback(server.stop, grace_seconds=1)
     return server.address
+
+
+def _leave_out_orchestration(config: Config) -> Config:
+    return replace(config, settings=replace(config.settings, orchestration=OrchestrationUse.OFF))
 
 
 def _add_tls(config: Config, authority: trustme.CA, directory: Path) -> Config:

@@ -41,7 +41,9 @@ type Folder struct {
 	reasoningFinished *reasoningv1.ReasoningFinished
 	completed         *reasoningv1.Completed
 	pausedRun         *reasoningv1.PausedRun
+	routeDecision     *reasoningv1.RouteDecision
 	settings          []*reasoningv1.EffectiveSetting
+	tasks             taskParts
 	steps             stepParts
 	answer            messageParts
 }
@@ -49,14 +51,21 @@ type Folder struct {
 // Add records the next event. The Folder keeps parts of the event, so do not change
 // the event afterwards.
 func (f *Folder) Add(event *reasoningv1.StreamCompleteResponse) {
+	if _, isPlan := event.GetKind().(*reasoningv1.StreamCompleteResponse_PlanCreated); isPlan || event.GetTask() > 0 {
+		f.addToTasks(event)
+		return
+	}
 	switch kind := event.GetKind().(type) {
 	case *reasoningv1.StreamCompleteResponse_Started:
 		f.started = kind.Started
+		f.routeDecision = kind.Started.GetRouteDecision()
 		f.settings = append(f.settings, kind.Started.GetEffectiveSettings()...)
 	case *reasoningv1.StreamCompleteResponse_AttemptSwitched:
 		f.settings = append(f.settings, kind.AttemptSwitched.GetEffectiveSettings()...)
 	case *reasoningv1.StreamCompleteResponse_ReasoningFinished:
 		f.reasoningFinished = kind.ReasoningFinished
+	case *reasoningv1.StreamCompleteResponse_RouteChanged:
+		f.routeDecision = kind.RouteChanged.GetRouteDecision()
 	case *reasoningv1.StreamCompleteResponse_Completed:
 		f.completed = kind.Completed
 	case *reasoningv1.StreamCompleteResponse_RunPaused:
@@ -68,6 +77,16 @@ func (f *Folder) Add(event *reasoningv1.StreamCompleteResponse) {
 			f.answer.add(event)
 		}
 	}
+}
+
+// addToTasks records an event of a task, or a plan. A switch to another model is a
+// setting of the whole answer.
+func (f *Folder) addToTasks(event *reasoningv1.StreamCompleteResponse) {
+	if kind, switched := event.GetKind().(*reasoningv1.StreamCompleteResponse_AttemptSwitched); switched {
+		f.settings = append(f.settings, kind.AttemptSwitched.GetEffectiveSettings()...)
+		return
+	}
+	f.tasks.add(event)
 }
 
 // Message returns the answer so far. After a stream has failed, it is the part of the
@@ -90,7 +109,7 @@ func (f *Folder) Response() (*reasoningv1.CompleteResponse, error) {
 	return &reasoningv1.CompleteResponse{
 		ResponseId:           f.started.GetResponseId(),
 		TraceId:              f.started.GetTraceId(),
-		RouteDecision:        f.started.GetRouteDecision(),
+		RouteDecision:        f.routeDecision,
 		Model:                f.completed.GetModel(),
 		Message:              f.Message(),
 		Steps:                f.steps.finished,
@@ -103,5 +122,7 @@ func (f *Folder) Response() (*reasoningv1.CompleteResponse, error) {
 		Timings:              f.completed.GetTimings(),
 		Attempts:             f.completed.GetAttempts(),
 		EffectiveSettings:    f.settings,
+		Plans:                f.tasks.plans,
+		Tasks:                f.tasks.finished,
 	}, nil
 }

@@ -9,6 +9,7 @@ both rules.
     server            builds, starts and stops the server; the only place that wires objects
     rpc               the gRPC face: service, interceptor, statuses, authentication, conversion
     engine            one request: route it, run its path, keep its ledger
+    orchestrator      splits a request into tasks, runs an agent for each, writes the answer
     agent             the reasoning loop: steps, tools, then the answer; yields events
     router            rules, classifier, decision: which path and model serve a request
     tools             the tools that the agent may call: Python functions, MCP servers

@@ -19,6 +19,7 @@ from tests.support.agent import (
 )
 from tests.support.agent_tools import ToolLog
 from tests.support.deadlines import try_deadlines
+from tests.support.orchestration import Team, orchestration_request, plan_task
 from tests.support.otlp import OtlpReceiver, ReceivedSpan
 from tests.support.serving import UPSTREAM_KEY, RunningServer
 from tests.support.spans import serving_traced
@@ -62,6 +63,34 @@ def find_span(spans: list[ReceivedSpan], name: str) -> ReceivedSpan:
     """Returns the one span of this name."""
     (span,) = [span for span in spans if span.name == name]
     return span
+
+
+async def test_each_attempt_at_a_task_has_a_span(
+    upstream: FakeUpstream, receiver: OtlpReceiver, tracing: Tracing
+) -> None:
+    """The span of the call has the plan, the tasks and the answer below it; an attempt has its steps and its result."""
+    team = Team(upstream, plan_task("a"), plan_task("b", "a"))
+    failures = [team.fail(503)]
+    team.choices["step", "a"] = lambda _: failures.pop() if failures else team.step
+
+    async with tracing(agent_config(upstream, max_retries=0)) as running:
+        await collect_events(running, orchestration_request())
+    received = await wait_for_spans(receiver, "task t1", "task t2")
+
+    call = find_span(received, CALL)
+    assert list_children(received, call) == [CHAT, CHAT, "task t1", "task t1", "task t2"]
+    failed, again = (span for span in received if span.name == "task t1")
+    assert list_children(received, failed) == ["step 1"]
+    assert list_children(received, again) == [CHAT, "step 1"]
+    assert dict(again.attributes) == {
+        "openinference.span.kind": "AGENT",
+        "reasoning_grpc.task": 2,
+        "reasoning_grpc.task_id": "t1",
+        "reasoning_grpc.task_attempt": 2,
+        "reasoning_grpc.task_outcome": "DONE",
+    }
+    assert (failed.status[0], again.status[0]) == ("ERROR", "UNSET")
+    assert dict(failed.attributes)["error.type"] == "UPSTREAM_OVERLOADED"
 
 
 async def test_a_run_has_spans_of_steps_and_tools(

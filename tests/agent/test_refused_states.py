@@ -1,4 +1,7 @@
-"""States that are wrong, old, foreign, altered, repeated or too large: each is a typed error, and none goes on."""
+"""States that are wrong, old, foreign, altered, repeated or too large: each is a typed error, and none goes on.
+
+That holds for runs of the agent and for runs whose tasks wait.
+"""
 
 import json
 import logging
@@ -16,6 +19,7 @@ from reasoning_grpc.config import CallerEntry, Config, hash_token
 from reasoning_grpc.pauses import SealingKeys
 from reasoning_grpc.v1 import agent_pb2, completion_pb2, messages_pb2, routing_pb2
 from tests.support.agent import PRICES, agent_config, plan_call, write_plan
+from tests.support.orchestration import plan_task, write_tasks
 from tests.support.pausing import OWN_TOOL, continue_request, find_pause, request_with_own_tools, with_pause_keys
 from tests.support.serving import RunningServer, model_entry, serving
 from tests.support.upstream import FakeUpstream
@@ -34,10 +38,31 @@ def build_config(upstream: FakeUpstream) -> Config:
     return replace(config, models={**config.models, "other": other})
 
 
-async def pause(running: RunningServer, upstream: FakeUpstream) -> completion_pb2.CompleteRequest:
+@dataclass(frozen=True)
+class Path:
+    """A path whose runs pause, and the replies of the model before and after the pause."""
+
+    mode: routing_pb2.RoutingMode.ValueType
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+ASK: Final = write_plan(plan_call("lookup", id="7"))
+AGENT: Final = Path(routing_pb2.ROUTING_MODE_REASONING, (ASK,), (write_plan(), "Ada."))
+TASKS: Final = Path(
+    routing_pb2.ROUTING_MODE_ORCHESTRATION,
+    (write_tasks(plan_task("a", tools=["lookup"])), ASK),
+    (write_plan(), "It is Ada.", "Ada."),
+)
+PATHS: Final = {"agent": AGENT, "tasks": TASKS}
+
+
+async def pause(running: RunningServer, upstream: FakeUpstream, path: Path = AGENT) -> completion_pb2.CompleteRequest:
     """Lets a run of Alice's pause, and returns the request that goes on with it."""
-    upstream.reply(write_plan(plan_call("lookup", id="7")))
+    for reply in path.before:
+        upstream.reply(reply)
     request = request_with_own_tools()
+    request.routing.mode = path.mode
     paused = await running.client(token=TOKENS["alice"]).complete(request)
     return continue_request(request, paused.message, "Ada")
 
@@ -206,16 +231,17 @@ REFUSALS: Final = {
 }
 
 
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 @pytest.mark.parametrize("name", REFUSALS)
 async def test_a_changed_request_does_not_go_on(
-    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture, name: str
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture, name: str, path: Path
 ) -> None:
     """Every method refuses it with the field, reaches no model, and says nothing of the state; the true one goes on."""
     refusal = REFUSALS[name]
     caplog.set_level(logging.DEBUG, "reasoning_grpc")
 
     async with serving(build_config(upstream)) as running:
-        true = await pause(running, upstream)
+        true = await pause(running, upstream, path)
         false = completion_pb2.CompleteRequest()
         false.CopyFrom(true)
         refusal.change(false)
@@ -223,11 +249,11 @@ async def test_a_changed_request_does_not_go_on(
         failures = [await expect_failure(call(false)) for call in (client.complete, client.classify)]
         failures.append(await expect_failure(anext(client.stream(false))))
         requests = len(upstream.requests)
-        upstream.reply(write_plan())
-        upstream.reply("Ada.")
+        for reply in path.after:
+            upstream.reply(reply)
         answer = await running.client(token=TOKENS["alice"]).complete(true)
 
-    assert requests == 1
+    assert requests == len(path.before)
     for failure in failures:
         assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, refusal.reason)
         violations = [(each.field, each.description) for each in failure.violations]
@@ -240,12 +266,14 @@ async def test_a_changed_request_does_not_go_on(
     assert str(state) not in shown
 
 
-async def test_a_state_goes_on_once(upstream: FakeUpstream) -> None:
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+async def test_a_state_goes_on_once(upstream: FakeUpstream, path: Path) -> None:
     """The second use of a state is refused by each method, even while the first one is in progress."""
     async with serving(build_config(upstream)) as running:
-        request = await pause(running, upstream)
-        gate = upstream.gated(write_plan())
-        upstream.reply("Ada.")
+        request = await pause(running, upstream, path)
+        gate = upstream.gated(path.after[0])
+        for reply in path.after[1:]:
+            upstream.reply(reply)
         client = running.client(token=TOKENS["alice"])
         stream = client.stream(request)
         started = await anext(stream)
@@ -264,20 +292,21 @@ async def test_a_state_goes_on_once(upstream: FakeUpstream) -> None:
         (violation,) = failure.violations
         assert violation.field == STATE
         assert violation.description == "It has gone on already; send the conversation again without it."
-    assert len(upstream.requests) == 3
+    assert len(upstream.requests) == len(path.before) + len(path.after)
 
 
-async def test_a_state_goes_on_again_when_nothing_was_done(upstream: FakeUpstream) -> None:
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+async def test_a_state_goes_on_again_when_nothing_was_done(upstream: FakeUpstream, path: Path) -> None:
     """A request that reached no model and ran no tool did not use the state up."""
     async with serving(replace(build_config(upstream), settings=_without_retries(build_config(upstream)))) as running:
-        request = await pause(running, upstream)
+        request = await pause(running, upstream, path)
         client = running.client(token=TOKENS["alice"])
         await upstream.aclose()
         with pytest.raises(CallFailed) as failed:
             await client.complete(request)
         async with FakeUpstream(upstream.port) as again:
-            again.reply(write_plan())
-            again.reply("Ada.")
+            for reply in path.after:
+                again.reply(reply)
             answer = await client.complete(request)
 
     assert failed.value.reason == "UPSTREAM_UNREACHABLE"

@@ -227,4 +227,6 @@ async def test_flags_of_the_agent_need_the_agent(
     finished = await server_process.ask("ask", "hi", *flags)
 
     assert (finished.code, finished.out) == (2, "")
-    assert finished.err == f"reasoning-grpc: {named}: only for --reason, --mode reasoning and --mode auto\n"
+    assert finished.err == (
+        f"reasoning-grpc: {named}: only for --reason, --orchestrate, and the modes reasoning, orchestration and auto\n"
+    )

@@ -37,7 +37,7 @@ async def test_classify_prints_the_decision(server_folder: ServerFolder, server_
         server_process.ask("classify", "hi", "--mode", "passthrough", "--rules-only"),
         server_process.ask("classify", "hi", "--json"),
         server_process.ask("classify", "hi", "--mode", "auto", "--rules-only"),
-        server_process.ask("classify", "hi", "--mode", "orchestration"),
+        server_process.ask("classify", "hi", "--model", "nowhere"),
     )
 
     assert (as_text.code, as_text.err) == (0, "")
@@ -52,11 +52,12 @@ async def test_classify_prints_the_decision(server_folder: ServerFolder, server_
     }
     assert (by_rules.code, by_rules.err) == (0, "")
     assert by_rules.out == (
-        "auto (request: The request asks for this mode.)\nclassifier: would ask fake for one of passthrough reasoning\n"
+        "auto (request: The request asks for this mode.)\n"
+        "classifier: would ask fake for one of passthrough reasoning orchestration\n"
     )
     assert (refused.code, refused.out) == (1, "")
     assert re.fullmatch(
-        r'reasoning-grpc: ROUTE_NOT_IMPLEMENTED: This build does not serve the route "orchestration"\.\n'
+        r'reasoning-grpc: MODEL_NOT_FOUND: There is no model "nowhere"\. .*\n'
         r"  request id req_[0-9a-f]{32}\n",
         refused.err,
     )
@@ -70,7 +71,7 @@ async def test_classify_prints_the_classifiers_work(server_folder: ServerFolder,
     server_folder.upstream.reply("", finish_reason="stop")
     failed = await server_process.ask("classify", "Plan my day.", "--mode", "auto")
 
-    work = r"classifier: fake for one of passthrough reasoning, \d+ ms, 11 \+ 7 tokens, \$0\.\d{6}"
+    work = r"classifier: fake for one of passthrough reasoning orchestration, \d+ ms, 11 \+ 7 tokens, \$0\.\d{6}"
     assert re.fullmatch(rf"reasoning with fake \(classifier: The classifier chose it\.\)\n{work}\n", decided.out)
     fallback = r"passthrough with fake \(classifier fallback: The classifier failed; this is the default\.\)"
     assert re.fullmatch(rf"{fallback}\n{work}, its answer is EMPTY: It is empty\.\n", failed.out)

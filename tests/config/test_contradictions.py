@@ -12,7 +12,12 @@ CONTRADICTIONS = [
     pytest.param('tls_key = "k"', {}, ["tls_certificate and tls_key: give both or neither"], id="key alone"),
     pytest.param('tls_certificate = "c"', {}, ["tls_certificate and tls_key: give both or neither"], id="TLS alone"),
     pytest.param('tls_client_ca = "c"', {}, ["tls_client_ca: needs tls_certificate and tls_key"], id="client CA"),
-    pytest.param('default_mode = "orchestration"', {}, ["default_mode: no build serves orchestration yet"], id="mode"),
+    pytest.param(
+        'default_mode = "orchestration"\norchestration = "off"',
+        {},
+        ["default_mode: is orchestration, which the option orchestration switches off"],
+        id="mode",
+    ),
     pytest.param('embedded = "off"', {}, ["there is no model: configure one, or set embedded to on"], id="no model"),
     pytest.param(
         MODEL_TABLE + 'fallback_models = ["m"]',

@@ -142,6 +142,8 @@ WHOLE: Final = "must be a whole number"
 NUMBER: Final = "must be a number"
 TEXT: Final = "must be a string"
 LEVELS: Final = "must be one of debug, info, warning, error"
+TASKS: Final = "must be at least 1 and at most 100"
+USES: Final = "must be one of offered, requested, off"
 ABOVE_ZERO: Final = "must be at least 0.001"
 BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "listen": [("1", TEXT), ("true", TEXT), ("[]", TEXT)],
@@ -271,6 +273,18 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
     "pause_keys_file": [("[]", TEXT)],
     "max_pause_seconds": [("0.9", "must be at least 1 and at most 2592000")],
     "max_pause_state_bytes": [("16383", "must be at least 16384 and at most 16777216")],
+    "orchestration": [("true", USES), ('"on"', USES)],
+    "orchestration_max_tasks": [
+        ("0", "must be at least 1 and at most 100"),
+        ("101", "must be at least 1 and at most 100"),
+    ],
+    "orchestration_max_parallel_tasks": [("0", TASKS), ("1.5", WHOLE)],
+    "orchestration_max_steps": [("0", "must be at least 1 and at most 10000")],
+    "orchestration_max_tool_calls": [("-1", "must be at least 0 and at most 100000")],
+    "orchestration_timeout_seconds": [("0", ABOVE_ZERO)],
+    "orchestration_plan_prompt": [("1", TEXT)],
+    "orchestration_task_prompt": [("true", TEXT)],
+    "orchestration_answer_prompt": [("[]", TEXT)],
     "max_connection_age_seconds": [("-1", "must be at least 0 and at most 2000000"), ("true", NUMBER)],
     "max_connection_age_grace_seconds": [("2000001", "must be at least 0 and at most 2000000")],
     "drain_delay_seconds": [("-1", "must be at least 0"), ("true", NUMBER)],

@@ -133,7 +133,7 @@ WRONG: Final[dict[str, tuple[str, list[str]]]] = {
     "a route without anything": ("[routes.r]", ["routes.r.mode: is missing", "routes.r.description: is missing"]),
     "a route's mode": (
         '[routes.r]\nmode = "auto"\ndescription = "d"',
-        ["routes.r.mode: must be one of passthrough, reasoning"],
+        ["routes.r.mode: must be one of passthrough, reasoning, orchestration"],
     ),
     "a built-in route of another mode": (
         '[routes.reasoning]\nmode = "passthrough"',

@@ -1,6 +1,6 @@
 """An engine of the real parts around a model that answers at once."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 from reasoning_grpc.agent import Agent, AgentLimits, AgentPrompts, AgentSpans, load_agent_examples, load_agent_prompt
@@ -20,16 +20,26 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.domain.events import ContentDelta, ModelEvent, ModelFinished, ReasoningDelta, ToolCallDelta
 from reasoning_grpc.engine import Engine
 from reasoning_grpc.litellm_model import find_price_map
-from reasoning_grpc.llm import ContextWindows, ModelCall
+from reasoning_grpc.llm import ContextWindows, LanguageModel, ModelCall
 from reasoning_grpc.llm.port import estimate_prompt_tokens
+from reasoning_grpc.orchestrator import (
+    OrchestrationLimits,
+    OrchestrationPrompts,
+    Orchestrator,
+    load_orchestration_prompt,
+)
 from reasoning_grpc.pauses import KEY_BYTES, MemoryUsedStates, Pauses, SealingKeys
 from reasoning_grpc.router import ModelClassifier, Router, Routes, load_classifier_prompt
 from reasoning_grpc.tools import Toolbox
 from tests.support.models import USAGE, make_resilient
 from tests.support.serving import model_entry
 
-_JSON: Final = {"plan": '{"thought": "It is known.", "next_action": "finish"}', "route": '{"route": "deep"}'}
-"""What it answers by the name of the requested schema: the agent's, and the classifier's."""
+_JSON: Final = {
+    "plan": '{"thought": "It is known.", "next_action": "finish"}',
+    "route": '{"route": "deep"}',
+    "tasks": '{"tasks": [{"name": "a", "goal": "Find it.", "needs": []}]}',
+}
+"""What it answers by the name of the requested schema: the agent's, the classifier's, and the planner's."""
 
 
 class InstantModel:
@@ -75,13 +85,13 @@ class InstantModel:
         """See `LanguageModel.aclose`."""
 
 
-def build_instant_engine() -> Engine:
+def build_instant_engine(model_class: Callable[[ModelTable], LanguageModel] = InstantModel) -> Engine:
     """Builds an engine with two models, "fake", the default, and "spare", and two routes."""
     able = frozenset(Capability)
     entries = {name: model_entry("http://127.0.0.1:9/v1", name, capabilities=able) for name in ("fake", "spare")}
     models = {name: ConfiguredModel(entry, find_price_map()) for name, entry in entries.items()}
     table = ModelTable([KnownModels(ModelSourceKind.CONFIGURATION, models)], "fake")
-    model = make_resilient(InstantModel(table), find_model=table.find)
+    model = make_resilient(model_class(table), find_model=table.find)
     windows = ContextWindows(model, unknown_window_tokens=8192)
     classifier = ModelClassifier(model, table, ClassifierEntry(model="spare"), load_classifier_prompt())
     routes = [
@@ -97,4 +107,11 @@ def build_instant_engine() -> Engine:
     )
     agent = Agent(model, windows, Toolbox({}, {}), AgentLimits(), prompts, AgentSpans(None))
     pauses = Pauses(SealingKeys([bytes(KEY_BYTES)]), MemoryUsedStates(), lifetime_seconds=60)
-    return Engine(table, router, model, windows, agent, pauses)
+    limits = OrchestrationLimits(agent=AgentLimits(max_steps=32, max_tool_calls=64))
+    team_prompts = OrchestrationPrompts(
+        plan=load_orchestration_prompt("planner"),
+        task=load_orchestration_prompt("task"),
+        answer=load_orchestration_prompt("synthesis"),
+    )
+    orchestrator = Orchestrator(agent, model, windows, limits, team_prompts, AgentSpans(None))
+    return Engine(table, router, model, windows, agent, pauses, orchestrator)

@@ -19,10 +19,11 @@ from reasoning_grpc.telemetry import FAMILIES, Family, Kind
 from reasoning_grpc.v1 import reasoning_service_pb2_grpc
 from scripts.dashboard import read_panels
 from scripts.pages import ROOT
-from tests.support.agent import TOOLS, plan_call, reasoning_request, write_plan
+from tests.support.agent import TOOLS, plan_call, reasoning_request, write_plan, write_plan_without_tools
 from tests.support.classification import AUTO, write_choice
 from tests.support.commands import PATIENCE_SECONDS
 from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.orchestration import orchestration_request, plan_task, write_tasks
 from tests.support.prometheus import JOB, Prometheus, has_numbers, running_prometheus
 from tests.support.server_process import KEY, ServerFolder
 from tests.support.upstream import FakeUpstream
@@ -115,7 +116,7 @@ async def serving_all(
 
 
 async def make_calls(stub: Any, upstream: FakeUpstream, judge: FakeUpstream, round_number: int) -> None:
-    """Makes calls of every kind: streams, classified ones, of the agent, and some that fail, wait or fall back."""
+    """Makes calls of every kind: streams, classified ones, of agents, and some that fail, wait or fall back."""
     upstream.reply("one ", "two ", "three", interval_seconds=0.02)
     await read_to_end(stub.StreamComplete(a_stream_request(), metadata=METADATA))
     judge.reply(write_choice("passthrough"))
@@ -127,6 +128,9 @@ async def make_calls(stub: Any, upstream: FakeUpstream, judge: FakeUpstream, rou
     upstream.reply(write_plan())
     upstream.reply("It rains.")
     await stub.Complete(reasoning_request(), metadata=METADATA)
+    for reply in (write_tasks(plan_task("a")), write_plan_without_tools(), "It is known.", "The answer."):
+        upstream.reply(reply)
+    await stub.Complete(orchestration_request(), metadata=METADATA)
     await stub.Complete(a_wire_request(model="unpriced"), metadata=METADATA)
     await stub.Complete(a_wire_request(model="broken"), metadata=METADATA)
     requests = len(upstream.requests)

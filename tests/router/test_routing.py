@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed, FieldViolation
+from reasoning_grpc.config import OrchestrationUse
 from reasoning_grpc.domain import RoutingMode
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, routing_pb2
 from tests.support.factories import a_stream_request, a_wire_request
@@ -221,18 +222,18 @@ async def test_a_mode_that_is_not_served_is_unimplemented(
     name = routing_pb2.RoutingMode.Name(mode).removeprefix("ROUTING_MODE_")
     fields = mode_field(mode) if requested_by == "request" else {}
     metadata_mode = name.lower() if requested_by == "metadata" else None
-    settings = {"default_mode": RoutingMode(name)} if requested_by == "default" else {}
+    settings: dict[str, Any] = {"default_mode": RoutingMode(name)} if requested_by == "default" else {}
     expected = {"request": request_decision, "metadata": metadata_decision, "default": default_decision}[requested_by](
         mode
     )
 
-    async with serving_upstream(upstream, **settings) as running:
+    async with serving_upstream(upstream, orchestration=OrchestrationUse.OFF, **settings) as running:
         failures = await collect_refusals(running, metadata_mode, **fields)
 
     for failed in failures:
         assert failed.code == grpc.StatusCode.UNIMPLEMENTED
         assert failed.reason == "ROUTE_NOT_IMPLEMENTED"
-        assert failed.message == f'This build does not serve the route "{name.lower()}".'
+        assert failed.message == f'This server does not serve the route "{name.lower()}".'
         assert failed.metadata == {"route": name.lower()}
         assert failed.route_decision == expected
         assert failed.retry_after_seconds is None
@@ -252,18 +253,11 @@ async def test_the_server_default_yields_to_the_request(upstream: FakeUpstream) 
     assert by_rule.complete == tools_decision()
 
 
-@pytest.mark.parametrize(
-    ("fields", "mode"),
-    [
-        pytest.param(JSON_SCHEMA, ORCHESTRATION, id="format and orchestration"),
-        pytest.param(TOOLS, ORCHESTRATION, id="tools and orchestration"),
-    ],
-)
-async def test_a_shipped_rule_keeps_a_requested_mode(
-    upstream: FakeUpstream, running_server: RunningServer, fields: dict[str, Any], mode: Any
-) -> None:
-    """A shipped rule does not override a mode that the request names in its field, even if it is not served yet."""
-    failures = await collect_refusals(running_server, None, **fields, **mode_field(mode))
+async def test_a_shipped_rule_keeps_a_requested_mode(upstream: FakeUpstream) -> None:
+    """A shipped rule does not override a mode that the request names in its field, even if it is not served."""
+    mode = ORCHESTRATION
+    async with serving_upstream(upstream, orchestration=OrchestrationUse.OFF) as running:
+        failures = await collect_refusals(running, None, **JSON_SCHEMA, **mode_field(mode))
 
     for failed in failures:
         assert failed.code == grpc.StatusCode.UNIMPLEMENTED

@@ -9,6 +9,7 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
 from reasoning_grpc.client import CallFailed
+from reasoning_grpc.config import OrchestrationUse
 from reasoning_grpc.v1 import classification_pb2, completion_pb2, events_pb2, messages_pb2, routing_pb2
 from tests.support.bad_requests import a_tool, raw_method, with_tools
 from tests.support.factories import a_wire_request
@@ -70,7 +71,7 @@ async def test_every_error_has_its_details(
     """An error has an ErrorInfo of our domain, a RequestInfo and the details of its reason, and no pushback."""
     payload = invalid if isinstance(invalid, bytes) else invalid.SerializeToString()
 
-    async with serving_upstream(upstream, max_request_bytes=65_536) as running:
+    async with serving_upstream(upstream, max_request_bytes=65_536, orchestration=OrchestrationUse.OFF) as running:
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await raw_method(running.channel.unary_unary)(payload, metadata=(("x-request-id", "r-1"),))
 

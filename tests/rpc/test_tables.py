@@ -11,7 +11,16 @@ from reasoning_grpc.domain import errors, events
 from reasoning_grpc.rpc.convert import enums
 from reasoning_grpc.rpc.convert import events as converted
 from reasoning_grpc.rpc.status import CODES, call_status
-from reasoning_grpc.v1 import completion_pb2, errors_pb2, events_pb2, messages_pb2, models_pb2, routing_pb2, usage_pb2
+from reasoning_grpc.v1 import (
+    completion_pb2,
+    errors_pb2,
+    events_pb2,
+    messages_pb2,
+    models_pb2,
+    orchestration_pb2,
+    routing_pb2,
+    usage_pb2,
+)
 
 
 def _list_raised_classes(error_class: type[errors.ReasoningError]) -> Iterator[type[errors.ReasoningError]]:
@@ -50,6 +59,8 @@ ENUMS = [
     (enums.USAGE_SOURCE, types.UsageSource, usage_pb2.UsageSource),
     (enums.TOKEN_KIND, types.TokenKind, usage_pb2.TokenKind),
     (enums.MODEL_CALL_PURPOSE, types.ModelCallPurpose, usage_pb2.ModelCallPurpose),
+    (enums.TASK_OUTCOME, types.TaskOutcome, orchestration_pb2.TaskOutcome),
+    (enums.ROUTE_CHANGE_CAUSE, types.RouteChangeCause, orchestration_pb2.RouteChangeCause),
     (enums.MODEL_SOURCE_KIND, types.ModelSourceKind, models_pb2.ModelSourceKind),
     (enums.MODEL_STATE, types.ModelState, models_pb2.ModelState),
     (enums.MODEL_CAPABILITY, types.Capability, models_pb2.ModelCapability),

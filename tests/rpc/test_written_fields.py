@@ -54,7 +54,7 @@ COMPLETED: Final = events.Completed(
     provider_finish_reason="stop",
     model="m",
     usage=USAGE,
-    model_calls=(domain.ModelCallUsage(1, domain.ModelCallPurpose.ANSWER, "m", USAGE),),
+    model_calls=(domain.ModelCallUsage(1, domain.ModelCallPurpose.ANSWER, "m", USAGE, 1),),
     cost=COST,
     timings=domain.Timings(0.0, 0.1, 0.2, 1.5, 0.3),
     attempts=(domain.Attempt(1, 2, "m", 0.1, 0.2, "UPSTREAM_OVERLOADED", 503),),
@@ -78,6 +78,23 @@ STEP: Final = domain.Step(
     outcome=domain.StepOutcome.DONE,
     usage=USAGE,
 )
+PLAN: Final = events.PlanCreated(1, (domain.PlannedTask("t2", "Look at it.", ("t1",), ("clock",), "m"),), 4)
+TASK: Final = domain.Task(
+    number=1,
+    id="t2",
+    attempt=1,
+    model="m",
+    outcome=domain.TaskOutcome.FAILED,
+    result="noon",
+    result_truncated=True,
+    failure="UPSTREAM_OVERLOADED",
+    stop_reason=domain.ReasoningEnd.DEADLINE,
+    usage=USAGE,
+    cost=COST,
+    duration_seconds=0.5,
+    steps=(STEP,),
+    reasoning_finished=FINISHED,
+)
 CONTENTS: Final[list[domain.PartContent]] = [
     domain.Text("noon"),
     domain.Media("image/png", uri="https://example.com/a.png", filename="a.png"),
@@ -99,6 +116,8 @@ COMPLETION: Final = Completion(
     reasoning_finished=FINISHED,
     paused_run=PAUSED_RUN,
     effective_settings=(SETTING, ROUTED_SETTING),
+    plans=(PLAN,),
+    tasks=(TASK,),
 )
 LOGPROB: Final = events.TokenLogprob("a", -0.5, b"a", (events.AlternativeToken("b", -0.7, b"b"),))
 EVENTS: Final[list[events.Event]] = [
@@ -121,6 +140,10 @@ EVENTS: Final[list[events.Event]] = [
     events.ContentDelta("noon", (LOGPROB,), refusal=True, signature="signed"),
     events.ToolCallDelta("c", 1, "greet", "{}", "signed"),
     events.Heartbeat(),
+    PLAN,
+    events.TaskStarted("t2", 1, "m"),
+    events.TaskFinished(TASK),
+    events.RouteChanged(DECISION, domain.RouteChangeCause.PLAN_LATE),
     COMPLETED,
 ]
 EMPTY_EVENTS: Final[list[tuple[events.Event, str]]] = [
@@ -133,7 +156,7 @@ EMPTY_EVENTS: Final[list[tuple[events.Event, str]]] = [
 
 
 def _stream_response(event: events.Event) -> events_pb2.StreamCompleteResponse:
-    return convert.stream_response(events.StreamEvent(1, 0.5, 1, event, 1))
+    return convert.stream_response(events.StreamEvent(1, 0.5, 1, event, 1, 1))
 
 
 def test_every_field_of_an_answer_is_written() -> None:

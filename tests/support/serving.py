@@ -9,7 +9,15 @@ from typing import Any, Final
 import grpc
 
 from reasoning_grpc.client import ReasoningClient
-from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, ModelEntry, ProxyEntry, Settings
+from reasoning_grpc.config import (
+    CallerEntry,
+    ClassifierEntry,
+    Config,
+    ModelEntry,
+    OrchestrationUse,
+    ProxyEntry,
+    Settings,
+)
 from reasoning_grpc.domain import Capability, Prices, Secret, Wire
 from reasoning_grpc.server.server import Server
 from reasoning_grpc.telemetry.export import Telemetry
@@ -108,11 +116,12 @@ def config_for(
 
     Its calls have nothing to do with each other: breakers never open, and a rate limit holds for one call, because many
     tests make calls that are to fail; and a lagging loop is no overload, because other tests may take all cores. The
-    tests of all this say otherwise.
+    tests of all this say otherwise. The classifier chooses between the routes "passthrough" and "reasoning".
     """
     default = entries[0].name if entries else ""
     patient = {"breaker_min_calls": _NEVER, "max_cooldown_seconds": 0.0, "max_loop_lag_seconds": 60.0}
-    values = {"listen": "127.0.0.1:0", "default_model": default, **patient, **settings}
+    routing = {"orchestration": OrchestrationUse.REQUESTED}
+    values = {"listen": "127.0.0.1:0", "default_model": default, **patient, **routing, **settings}
     models = {entry.name: entry for entry in entries}
     return Config(settings=Settings(**values), models=models, callers=callers or {}, proxy=proxy)
 

@@ -94,6 +94,9 @@ const (
 	// The step waits for results of tool calls that only the caller can give. The
 	// request that brings them starts the step again, under the same number.
 	StepOutcome_STEP_OUTCOME_PAUSED StepOutcome = 4
+	// A model call of the step failed, and with it the task. Only a step of a task
+	// ends so; elsewhere the whole call fails.
+	StepOutcome_STEP_OUTCOME_FAILED StepOutcome = 5
 )
 
 // Enum value maps for StepOutcome.
@@ -104,6 +107,7 @@ var (
 		2: "STEP_OUTCOME_INVALID_PLAN",
 		3: "STEP_OUTCOME_STOPPED",
 		4: "STEP_OUTCOME_PAUSED",
+		5: "STEP_OUTCOME_FAILED",
 	}
 	StepOutcome_value = map[string]int32{
 		"STEP_OUTCOME_UNSPECIFIED":  0,
@@ -111,6 +115,7 @@ var (
 		"STEP_OUTCOME_INVALID_PLAN": 2,
 		"STEP_OUTCOME_STOPPED":      3,
 		"STEP_OUTCOME_PAUSED":       4,
+		"STEP_OUTCOME_FAILED":       5,
 	}
 )
 
@@ -315,7 +320,8 @@ func (ReasoningEnd) EnumDescriptor() ([]byte, []int) {
 // Limits and tools of the reasoning agent. The limits hold for a whole run, also
 // when it pauses and several requests serve it. The server has limits of its own, and
 // the smaller of the two applies. Where that is the server's, `started` reports
-// it in `effective_settings`.
+// it in `effective_settings`. On the ORCHESTRATION path the limits hold for all
+// tasks together.
 type AgentOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Largest number of steps of thinking, at least 1.
@@ -334,7 +340,10 @@ type AgentOptions struct {
 	// Longest duration of the planning of one step, above zero.
 	StepTimeout *durationpb.Duration `protobuf:"bytes,6,opt,name=step_timeout,json=stepTimeout,proto3" json:"step_timeout,omitempty"`
 	// Longest duration of one tool call, above zero.
-	ToolTimeout   *durationpb.Duration `protobuf:"bytes,7,opt,name=tool_timeout,json=toolTimeout,proto3" json:"tool_timeout,omitempty"`
+	ToolTimeout *durationpb.Duration `protobuf:"bytes,7,opt,name=tool_timeout,json=toolTimeout,proto3" json:"tool_timeout,omitempty"`
+	// Largest number of tasks of a plan, at least 1. Only the ORCHESTRATION path
+	// uses it.
+	MaxTasks      *int32 `protobuf:"varint,8,opt,name=max_tasks,json=maxTasks,proto3,oneof" json:"max_tasks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -416,6 +425,13 @@ func (x *AgentOptions) GetToolTimeout() *durationpb.Duration {
 		return x.ToolTimeout
 	}
 	return nil
+}
+
+func (x *AgentOptions) GetMaxTasks() int32 {
+	if x != nil && x.MaxTasks != nil {
+		return *x.MaxTasks
+	}
+	return 0
 }
 
 // A choice among the server's tools.
@@ -666,7 +682,9 @@ func (x *ToolExecution) GetDuration() *durationpb.Duration {
 }
 
 // The agent stopped thinking; the answer follows. The numbers are those of the
-// whole run: after a pause they include the requests before it.
+// whole run: after a pause they include the requests before it. In a task, it is
+// the task's agent, the counts are those of the task, and the task's result
+// follows. After the tasks one more, with `task` 0, sums up all of them.
 type ReasoningFinished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why the agent stopped.
@@ -761,7 +779,7 @@ var File_reasoning_grpc_v1_agent_proto protoreflect.FileDescriptor
 
 const file_reasoning_grpc_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x1dreasoning_grpc/v1/agent.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\xb8\x03\n" +
+	"\x1dreasoning_grpc/v1/agent.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\xe8\x03\n" +
 	"\fAgentOptions\x12 \n" +
 	"\tmax_steps\x18\x01 \x01(\x05H\x00R\bmaxSteps\x88\x01\x01\x12)\n" +
 	"\x0emax_tool_calls\x18\x02 \x01(\x05H\x01R\fmaxToolCalls\x88\x01\x01\x12\"\n" +
@@ -770,12 +788,15 @@ const file_reasoning_grpc_v1_agent_proto_rawDesc = "" +
 	"\x11max_cost_nano_usd\x18\x04 \x01(\x03H\x03R\x0emaxCostNanoUsd\x88\x01\x01\x12E\n" +
 	"\rallowed_tools\x18\x05 \x01(\v2 .reasoning_grpc.v1.ToolSelectionR\fallowedTools\x12<\n" +
 	"\fstep_timeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\vstepTimeout\x12<\n" +
-	"\ftool_timeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\vtoolTimeoutB\f\n" +
+	"\ftool_timeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\vtoolTimeout\x12 \n" +
+	"\tmax_tasks\x18\b \x01(\x05H\x04R\bmaxTasks\x88\x01\x01B\f\n" +
 	"\n" +
 	"_max_stepsB\x11\n" +
 	"\x0f_max_tool_callsB\r\n" +
 	"\v_max_tokensB\x14\n" +
-	"\x12_max_cost_nano_usd\"%\n" +
+	"\x12_max_cost_nano_usdB\f\n" +
+	"\n" +
+	"_max_tasks\"%\n" +
 	"\rToolSelection\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\"\xad\x02\n" +
 	"\x04Step\x12\x16\n" +
@@ -808,13 +829,14 @@ const file_reasoning_grpc_v1_agent_proto_rawDesc = "" +
 	"\x17NEXT_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14NEXT_ACTION_CONTINUE\x10\x01\x12\x19\n" +
 	"\x15NEXT_ACTION_USE_TOOLS\x10\x02\x12\x16\n" +
-	"\x12NEXT_ACTION_FINISH\x10\x03*\x94\x01\n" +
+	"\x12NEXT_ACTION_FINISH\x10\x03*\xad\x01\n" +
 	"\vStepOutcome\x12\x1c\n" +
 	"\x18STEP_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11STEP_OUTCOME_DONE\x10\x01\x12\x1d\n" +
 	"\x19STEP_OUTCOME_INVALID_PLAN\x10\x02\x12\x18\n" +
 	"\x14STEP_OUTCOME_STOPPED\x10\x03\x12\x17\n" +
-	"\x13STEP_OUTCOME_PAUSED\x10\x04*\x8b\x02\n" +
+	"\x13STEP_OUTCOME_PAUSED\x10\x04\x12\x17\n" +
+	"\x13STEP_OUTCOME_FAILED\x10\x05*\x8b\x02\n" +
 	"\n" +
 	"ToolStatus\x12\x1b\n" +
 	"\x17TOOL_STATUS_UNSPECIFIED\x10\x00\x12\x12\n" +

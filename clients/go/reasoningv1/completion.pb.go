@@ -382,9 +382,9 @@ type CompleteRequest struct {
 	// How the model chooses its tokens.
 	Sampling *Sampling `protobuf:"bytes,3,opt,name=sampling,proto3" json:"sampling,omitempty"`
 	// Tools of the caller's own that the model may ask to call. The server never
-	// runs them: the calls come back in the answer. Names are unique. With the mode
-	// REASONING, the agent may call them beside the server's tools: the answer then
-	// has a `paused_run`, with which the next request goes on.
+	// runs them: the calls come back in the answer. Names are unique. With the modes
+	// REASONING and ORCHESTRATION, agents may call them beside the server's tools: the
+	// answer then has a `paused_run`, with which the next request goes on.
 	Tools []*Tool `protobuf:"bytes,4,rep,name=tools,proto3" json:"tools,omitempty"`
 	// Whether the model must call tools, and which of `tools`. Requires `tools`. The
 	// agent takes only AUTO and NONE.
@@ -398,7 +398,8 @@ type CompleteRequest struct {
 	Reasoning *ReasoningOptions `protobuf:"bytes,8,opt,name=reasoning,proto3" json:"reasoning,omitempty"`
 	// Which path serves the request. Unset means that the server decides.
 	Routing *RoutingOptions `protobuf:"bytes,9,opt,name=routing,proto3" json:"routing,omitempty"`
-	// Limits and tools of the reasoning agent. Only the REASONING path uses them.
+	// Limits and tools of the reasoning agent. Only the REASONING and the
+	// ORCHESTRATION path use them.
 	Agent *AgentOptions `protobuf:"bytes,10,opt,name=agent,proto3" json:"agent,omitempty"`
 	// What to do when the conversation does not fit the model's context window.
 	ContextPolicy ContextPolicy `protobuf:"varint,11,opt,name=context_policy,json=contextPolicy,proto3,enum=reasoning_grpc.v1.ContextPolicy" json:"context_policy,omitempty"`
@@ -591,7 +592,8 @@ type CompleteResponse struct {
 	// The answer, its parts in the order in which the model gave them. To
 	// continue the conversation, append it to `messages` unchanged.
 	Message *Message `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
-	// The steps of the reasoning agent, in order. Empty on other paths.
+	// The steps of the reasoning agent, in order. Empty on other paths; the steps
+	// of tasks stand in `tasks`.
 	Steps []*Step `protobuf:"bytes,6,rep,name=steps,proto3" json:"steps,omitempty"`
 	// Why the agent stopped thinking. Unset on other paths.
 	ReasoningFinished *ReasoningFinished `protobuf:"bytes,7,opt,name=reasoning_finished,json=reasoningFinished,proto3" json:"reasoning_finished,omitempty"`
@@ -613,8 +615,13 @@ type CompleteResponse struct {
 	// Settings that took effect otherwise than requested, in the order in which
 	// this became known. The last entry for a field is the one that holds.
 	EffectiveSettings []*EffectiveSetting `protobuf:"bytes,15,rep,name=effective_settings,json=effectiveSettings,proto3" json:"effective_settings,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// The plans of the ORCHESTRATION path, in order. Empty on other paths.
+	Plans []*PlanCreated `protobuf:"bytes,16,rep,name=plans,proto3" json:"plans,omitempty"`
+	// Every attempt at a task, in the order in which they ended. Empty on other
+	// paths.
+	Tasks         []*Task `protobuf:"bytes,17,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CompleteResponse) Reset() {
@@ -748,6 +755,20 @@ func (x *CompleteResponse) GetAttempts() []*Attempt {
 func (x *CompleteResponse) GetEffectiveSettings() []*EffectiveSetting {
 	if x != nil {
 		return x.EffectiveSettings
+	}
+	return nil
+}
+
+func (x *CompleteResponse) GetPlans() []*PlanCreated {
+	if x != nil {
+		return x.Plans
+	}
+	return nil
+}
+
+func (x *CompleteResponse) GetTasks() []*Task {
+	if x != nil {
+		return x.Tasks
 	}
 	return nil
 }
@@ -1419,7 +1440,9 @@ type IncludeOptions struct {
 	ToolResults bool `protobuf:"varint,3,opt,name=tool_results,json=toolResults,proto3" json:"tool_results,omitempty"`
 	// The events `model_call_started`, `model_call_finished` and
 	// `model_call_failed`.
-	ModelCalls    bool `protobuf:"varint,4,opt,name=model_calls,json=modelCalls,proto3" json:"model_calls,omitempty"`
+	ModelCalls bool `protobuf:"varint,4,opt,name=model_calls,json=modelCalls,proto3" json:"model_calls,omitempty"`
+	// Results of tasks, in `task_finished` events and in tasks.
+	TaskResults   bool `protobuf:"varint,5,opt,name=task_results,json=taskResults,proto3" json:"task_results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1478,6 +1501,13 @@ func (x *IncludeOptions) GetToolResults() bool {
 func (x *IncludeOptions) GetModelCalls() bool {
 	if x != nil {
 		return x.ModelCalls
+	}
+	return false
+}
+
+func (x *IncludeOptions) GetTaskResults() bool {
+	if x != nil {
+		return x.TaskResults
 	}
 	return false
 }
@@ -1568,7 +1598,7 @@ var File_reasoning_grpc_v1_completion_proto protoreflect.FileDescriptor
 
 const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\n" +
-	"\"reasoning_grpc/v1/completion.proto\x12\x11reasoning_grpc.v1\x1a\x1dreasoning_grpc/v1/agent.proto\x1a reasoning_grpc/v1/messages.proto\x1a\x1freasoning_grpc/v1/routing.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\xeb\b\n" +
+	"\"reasoning_grpc/v1/completion.proto\x12\x11reasoning_grpc.v1\x1a\x1dreasoning_grpc/v1/agent.proto\x1a reasoning_grpc/v1/messages.proto\x1a%reasoning_grpc/v1/orchestration.proto\x1a\x1freasoning_grpc/v1/routing.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\xeb\b\n" +
 	"\x0fCompleteRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x126\n" +
 	"\bmessages\x18\x02 \x03(\v2\x1a.reasoning_grpc.v1.MessageR\bmessages\x127\n" +
@@ -1596,7 +1626,7 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\x14ProviderOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x16\n" +
-	"\x14_parallel_tool_calls\"\xc6\x06\n" +
+	"\x14_parallel_tool_calls\"\xab\a\n" +
 	"\x10CompleteResponse\x12\x1f\n" +
 	"\vresponse_id\x18\x01 \x01(\tR\n" +
 	"responseId\x12\x19\n" +
@@ -1615,7 +1645,9 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\x04cost\x18\f \x01(\v2\x17.reasoning_grpc.v1.CostR\x04cost\x124\n" +
 	"\atimings\x18\r \x01(\v2\x1a.reasoning_grpc.v1.TimingsR\atimings\x126\n" +
 	"\battempts\x18\x0e \x03(\v2\x1a.reasoning_grpc.v1.AttemptR\battempts\x12R\n" +
-	"\x12effective_settings\x18\x0f \x03(\v2#.reasoning_grpc.v1.EffectiveSettingR\x11effectiveSettings\"\x96\x05\n" +
+	"\x12effective_settings\x18\x0f \x03(\v2#.reasoning_grpc.v1.EffectiveSettingR\x11effectiveSettings\x124\n" +
+	"\x05plans\x18\x10 \x03(\v2\x1e.reasoning_grpc.v1.PlanCreatedR\x05plans\x12-\n" +
+	"\x05tasks\x18\x11 \x03(\v2\x17.reasoning_grpc.v1.TaskR\x05tasks\"\x96\x05\n" +
 	"\bSampling\x12%\n" +
 	"\vtemperature\x18\x01 \x01(\x01H\x00R\vtemperature\x88\x01\x01\x12\x18\n" +
 	"\x05top_p\x18\x02 \x01(\x01H\x01R\x04topP\x88\x01\x01\x12\x18\n" +
@@ -1672,13 +1704,14 @@ const file_reasoning_grpc_v1_completion_proto_rawDesc = "" +
 	"\x10ReasoningOptions\x12<\n" +
 	"\x06effort\x18\x01 \x01(\x0e2\".reasoning_grpc.v1.ReasoningEffortH\x00R\x06effort\x12%\n" +
 	"\rbudget_tokens\x18\x02 \x01(\x05H\x00R\fbudgetTokensB\b\n" +
-	"\x06amount\"\x8e\x01\n" +
+	"\x06amount\"\xb1\x01\n" +
 	"\x0eIncludeOptions\x12\x1c\n" +
 	"\treasoning\x18\x01 \x01(\bR\treasoning\x12\x1a\n" +
 	"\bthoughts\x18\x02 \x01(\bR\bthoughts\x12!\n" +
 	"\ftool_results\x18\x03 \x01(\bR\vtoolResults\x12\x1f\n" +
 	"\vmodel_calls\x18\x04 \x01(\bR\n" +
-	"modelCalls\"\xbc\x01\n" +
+	"modelCalls\x12!\n" +
+	"\ftask_results\x18\x05 \x01(\bR\vtaskResults\"\xbc\x01\n" +
 	"\x10EffectiveSetting\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x1c\n" +
 	"\trequested\x18\x02 \x01(\tR\trequested\x12\x1c\n" +
@@ -1771,6 +1804,8 @@ var file_reasoning_grpc_v1_completion_proto_goTypes = []any{
 	(*Cost)(nil),               // 28: reasoning_grpc.v1.Cost
 	(*Timings)(nil),            // 29: reasoning_grpc.v1.Timings
 	(*Attempt)(nil),            // 30: reasoning_grpc.v1.Attempt
+	(*PlanCreated)(nil),        // 31: reasoning_grpc.v1.PlanCreated
+	(*Task)(nil),               // 32: reasoning_grpc.v1.Task
 }
 var file_reasoning_grpc_v1_completion_proto_depIdxs = []int32{
 	20, // 0: reasoning_grpc.v1.CompleteRequest.messages:type_name -> reasoning_grpc.v1.Message
@@ -1796,18 +1831,20 @@ var file_reasoning_grpc_v1_completion_proto_depIdxs = []int32{
 	29, // 20: reasoning_grpc.v1.CompleteResponse.timings:type_name -> reasoning_grpc.v1.Timings
 	30, // 21: reasoning_grpc.v1.CompleteResponse.attempts:type_name -> reasoning_grpc.v1.Attempt
 	16, // 22: reasoning_grpc.v1.CompleteResponse.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
-	19, // 23: reasoning_grpc.v1.Sampling.logit_bias:type_name -> reasoning_grpc.v1.Sampling.LogitBiasEntry
-	0,  // 24: reasoning_grpc.v1.ToolChoice.mode:type_name -> reasoning_grpc.v1.ToolChoiceMode
-	11, // 25: reasoning_grpc.v1.ResponseFormat.text:type_name -> reasoning_grpc.v1.TextFormat
-	12, // 26: reasoning_grpc.v1.ResponseFormat.json_object:type_name -> reasoning_grpc.v1.JsonObjectFormat
-	13, // 27: reasoning_grpc.v1.ResponseFormat.json_schema:type_name -> reasoning_grpc.v1.JsonSchemaFormat
-	1,  // 28: reasoning_grpc.v1.ReasoningOptions.effort:type_name -> reasoning_grpc.v1.ReasoningEffort
-	4,  // 29: reasoning_grpc.v1.EffectiveSetting.cause:type_name -> reasoning_grpc.v1.EffectiveSettingCause
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	31, // 23: reasoning_grpc.v1.CompleteResponse.plans:type_name -> reasoning_grpc.v1.PlanCreated
+	32, // 24: reasoning_grpc.v1.CompleteResponse.tasks:type_name -> reasoning_grpc.v1.Task
+	19, // 25: reasoning_grpc.v1.Sampling.logit_bias:type_name -> reasoning_grpc.v1.Sampling.LogitBiasEntry
+	0,  // 26: reasoning_grpc.v1.ToolChoice.mode:type_name -> reasoning_grpc.v1.ToolChoiceMode
+	11, // 27: reasoning_grpc.v1.ResponseFormat.text:type_name -> reasoning_grpc.v1.TextFormat
+	12, // 28: reasoning_grpc.v1.ResponseFormat.json_object:type_name -> reasoning_grpc.v1.JsonObjectFormat
+	13, // 29: reasoning_grpc.v1.ResponseFormat.json_schema:type_name -> reasoning_grpc.v1.JsonSchemaFormat
+	1,  // 30: reasoning_grpc.v1.ReasoningOptions.effort:type_name -> reasoning_grpc.v1.ReasoningEffort
+	4,  // 31: reasoning_grpc.v1.EffectiveSetting.cause:type_name -> reasoning_grpc.v1.EffectiveSettingCause
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_reasoning_grpc_v1_completion_proto_init() }
@@ -1817,6 +1854,7 @@ func file_reasoning_grpc_v1_completion_proto_init() {
 	}
 	file_reasoning_grpc_v1_agent_proto_init()
 	file_reasoning_grpc_v1_messages_proto_init()
+	file_reasoning_grpc_v1_orchestration_proto_init()
 	file_reasoning_grpc_v1_routing_proto_init()
 	file_reasoning_grpc_v1_usage_proto_init()
 	file_reasoning_grpc_v1_completion_proto_msgTypes[0].OneofWrappers = []any{}

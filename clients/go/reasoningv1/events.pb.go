@@ -141,6 +141,33 @@ func (x *StreamOptions) GetHeartbeatInterval() *durationpb.Duration {
 //   - `run_paused` follows `reasoning_finished` and the tool calls for which the run
 //     waits, and no model call follows it.
 //
+// On the ORCHESTRATION path, a client may also rely on this:
+//
+//   - `plan_created` precedes the events of its tasks. Where no plan can be used,
+//     `route_changed` comes instead, and the reasoning agent's events follow it.
+//   - All events of an attempt at a task have its number in `task`, which no other
+//     attempt has. Within it, the rules above hold, and steps count from 1.
+//     `task_started` is its first event, and comes after `task_finished` of every
+//     task that it needs. `task_finished` is its last event. A task that never
+//     began has `task_finished` alone.
+//   - A stream that ends OK has `task_finished` for every task that began, before
+//     the `reasoning_finished` with `task` 0. Only after that one come events of
+//     the answer. A stream that fails may lack the ends of tasks.
+//   - `call` and the ids of tool calls are unique in the whole answer, and numbers
+//     of calls are given in the order in which the calls begin.
+//   - A task whose agent waits for the caller has the outcome SUSPENDED, while other
+//     tasks go on. When nothing else can begin, the whole run pauses, and the tool
+//     calls of all suspended tasks follow `reasoning_finished`.
+//   - In a request that goes on with a paused run, the last `plan_created`, or
+//     `route_changed`, comes again. A suspended task goes on, with `task_started`
+//     under its number and attempt, in the request that has the results of its
+//     calls. Tasks that had ended have no more events. Numbers of tasks and ids of
+//     tool calls stay unique in the whole run.
+//
+// It must not rely on the order of events of different tasks, which interleave,
+// nor on an order of the numbers of tasks, steps or calls among them. The text of
+// a task is never sent as `content_delta`.
+//
 // Clients ignore events that they do not know.
 //
 // Deltas are by far the most frequent events, so all that they use has a field
@@ -160,6 +187,9 @@ type StreamCompleteResponse struct {
 	Call int32 `protobuf:"varint,3,opt,name=call,proto3" json:"call,omitempty"`
 	// Milliseconds from the arrival of the request to this event.
 	ElapsedMs int32 `protobuf:"varint,4,opt,name=elapsed_ms,json=elapsedMs,proto3" json:"elapsed_ms,omitempty"`
+	// Number of the attempt at a task to which the event belongs: 1, 2, ...; 0
+	// outside of tasks.
+	Task int32 `protobuf:"varint,5,opt,name=task,proto3" json:"task,omitempty"`
 	// What happened.
 	//
 	// Types that are valid to be assigned to Kind:
@@ -181,6 +211,10 @@ type StreamCompleteResponse struct {
 	//	*StreamCompleteResponse_Heartbeat
 	//	*StreamCompleteResponse_Completed
 	//	*StreamCompleteResponse_RunPaused
+	//	*StreamCompleteResponse_PlanCreated
+	//	*StreamCompleteResponse_TaskStarted
+	//	*StreamCompleteResponse_TaskFinished
+	//	*StreamCompleteResponse_RouteChanged
 	Kind          isStreamCompleteResponse_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -240,6 +274,13 @@ func (x *StreamCompleteResponse) GetCall() int32 {
 func (x *StreamCompleteResponse) GetElapsedMs() int32 {
 	if x != nil {
 		return x.ElapsedMs
+	}
+	return 0
+}
+
+func (x *StreamCompleteResponse) GetTask() int32 {
+	if x != nil {
+		return x.Task
 	}
 	return 0
 }
@@ -404,6 +445,42 @@ func (x *StreamCompleteResponse) GetRunPaused() *PausedRun {
 	return nil
 }
 
+func (x *StreamCompleteResponse) GetPlanCreated() *PlanCreated {
+	if x != nil {
+		if x, ok := x.Kind.(*StreamCompleteResponse_PlanCreated); ok {
+			return x.PlanCreated
+		}
+	}
+	return nil
+}
+
+func (x *StreamCompleteResponse) GetTaskStarted() *TaskStarted {
+	if x != nil {
+		if x, ok := x.Kind.(*StreamCompleteResponse_TaskStarted); ok {
+			return x.TaskStarted
+		}
+	}
+	return nil
+}
+
+func (x *StreamCompleteResponse) GetTaskFinished() *TaskFinished {
+	if x != nil {
+		if x, ok := x.Kind.(*StreamCompleteResponse_TaskFinished); ok {
+			return x.TaskFinished
+		}
+	}
+	return nil
+}
+
+func (x *StreamCompleteResponse) GetRouteChanged() *RouteChanged {
+	if x != nil {
+		if x, ok := x.Kind.(*StreamCompleteResponse_RouteChanged); ok {
+			return x.RouteChanged
+		}
+	}
+	return nil
+}
+
 type isStreamCompleteResponse_Kind interface {
 	isStreamCompleteResponse_Kind()
 }
@@ -415,7 +492,7 @@ type StreamCompleteResponse_ContentDelta struct {
 
 type StreamCompleteResponse_ReasoningDelta struct {
 	// A delta of the model's own reasoning. Sent only with `include.reasoning`.
-	// When `step` is above 0, it is not part of the answer's message.
+	// When `step` or `task` is above 0, it is not part of the answer's message.
 	ReasoningDelta *ReasoningDelta `protobuf:"bytes,9,opt,name=reasoning_delta,json=reasoningDelta,proto3,oneof"`
 }
 
@@ -497,6 +574,26 @@ type StreamCompleteResponse_RunPaused struct {
 	RunPaused *PausedRun `protobuf:"bytes,32,opt,name=run_paused,json=runPaused,proto3,oneof"`
 }
 
+type StreamCompleteResponse_PlanCreated struct {
+	// The planner has split the request into tasks.
+	PlanCreated *PlanCreated `protobuf:"bytes,29,opt,name=plan_created,json=planCreated,proto3,oneof"`
+}
+
+type StreamCompleteResponse_TaskStarted struct {
+	// A task starts.
+	TaskStarted *TaskStarted `protobuf:"bytes,30,opt,name=task_started,json=taskStarted,proto3,oneof"`
+}
+
+type StreamCompleteResponse_TaskFinished struct {
+	// A task has ended.
+	TaskFinished *TaskFinished `protobuf:"bytes,31,opt,name=task_finished,json=taskFinished,proto3,oneof"`
+}
+
+type StreamCompleteResponse_RouteChanged struct {
+	// The server takes another path than `started` reported.
+	RouteChanged *RouteChanged `protobuf:"bytes,33,opt,name=route_changed,json=routeChanged,proto3,oneof"`
+}
+
 func (*StreamCompleteResponse_ContentDelta) isStreamCompleteResponse_Kind() {}
 
 func (*StreamCompleteResponse_ReasoningDelta) isStreamCompleteResponse_Kind() {}
@@ -530,6 +627,14 @@ func (*StreamCompleteResponse_Heartbeat) isStreamCompleteResponse_Kind() {}
 func (*StreamCompleteResponse_Completed) isStreamCompleteResponse_Kind() {}
 
 func (*StreamCompleteResponse_RunPaused) isStreamCompleteResponse_Kind() {}
+
+func (*StreamCompleteResponse_PlanCreated) isStreamCompleteResponse_Kind() {}
+
+func (*StreamCompleteResponse_TaskStarted) isStreamCompleteResponse_Kind() {}
+
+func (*StreamCompleteResponse_TaskFinished) isStreamCompleteResponse_Kind() {}
+
+func (*StreamCompleteResponse_RouteChanged) isStreamCompleteResponse_Kind() {}
 
 // The route is decided.
 type Started struct {
@@ -1867,19 +1972,19 @@ var File_reasoning_grpc_v1_events_proto protoreflect.FileDescriptor
 
 const file_reasoning_grpc_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1ereasoning_grpc/v1/events.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dreasoning_grpc/v1/agent.proto\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1ereasoning_grpc/v1/errors.proto\x1a reasoning_grpc/v1/messages.proto\x1a\x1freasoning_grpc/v1/routing.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\x9e\x01\n" +
+	"\x1ereasoning_grpc/v1/events.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dreasoning_grpc/v1/agent.proto\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1ereasoning_grpc/v1/errors.proto\x1a reasoning_grpc/v1/messages.proto\x1a%reasoning_grpc/v1/orchestration.proto\x1a\x1freasoning_grpc/v1/routing.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\x9e\x01\n" +
 	"\x15StreamCompleteRequest\x12<\n" +
 	"\arequest\x18\x01 \x01(\v2\".reasoning_grpc.v1.CompleteRequestR\arequest\x12G\n" +
 	"\x0estream_options\x18\x02 \x01(\v2 .reasoning_grpc.v1.StreamOptionsR\rstreamOptions\"Y\n" +
 	"\rStreamOptions\x12H\n" +
-	"\x12heartbeat_interval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xde\n" +
-	"\n" +
+	"\x12heartbeat_interval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\x8c\r\n" +
 	"\x16StreamCompleteResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x05R\bsequence\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\x05R\x04step\x12\x12\n" +
 	"\x04call\x18\x03 \x01(\x05R\x04call\x12\x1d\n" +
 	"\n" +
-	"elapsed_ms\x18\x04 \x01(\x05R\telapsedMs\x12F\n" +
+	"elapsed_ms\x18\x04 \x01(\x05R\telapsedMs\x12\x12\n" +
+	"\x04task\x18\x05 \x01(\x05R\x04task\x12F\n" +
 	"\rcontent_delta\x18\b \x01(\v2\x1f.reasoning_grpc.v1.ContentDeltaH\x00R\fcontentDelta\x12L\n" +
 	"\x0freasoning_delta\x18\t \x01(\v2!.reasoning_grpc.v1.ReasoningDeltaH\x00R\x0ereasoningDelta\x12J\n" +
 	"\x0ftool_call_delta\x18\n" +
@@ -1898,7 +2003,11 @@ const file_reasoning_grpc_v1_events_proto_rawDesc = "" +
 	"\theartbeat\x18\x1b \x01(\v2\x1c.reasoning_grpc.v1.HeartbeatH\x00R\theartbeat\x12<\n" +
 	"\tcompleted\x18\x1c \x01(\v2\x1c.reasoning_grpc.v1.CompletedH\x00R\tcompleted\x12=\n" +
 	"\n" +
-	"run_paused\x18  \x01(\v2\x1c.reasoning_grpc.v1.PausedRunH\x00R\trunPausedB\x06\n" +
+	"run_paused\x18  \x01(\v2\x1c.reasoning_grpc.v1.PausedRunH\x00R\trunPaused\x12C\n" +
+	"\fplan_created\x18\x1d \x01(\v2\x1e.reasoning_grpc.v1.PlanCreatedH\x00R\vplanCreated\x12C\n" +
+	"\ftask_started\x18\x1e \x01(\v2\x1e.reasoning_grpc.v1.TaskStartedH\x00R\vtaskStarted\x12F\n" +
+	"\rtask_finished\x18\x1f \x01(\v2\x1f.reasoning_grpc.v1.TaskFinishedH\x00R\ftaskFinished\x12F\n" +
+	"\rroute_changed\x18! \x01(\v2\x1f.reasoning_grpc.v1.RouteChangedH\x00R\frouteChangedB\x06\n" +
 	"\x04kind\"\xf8\x01\n" +
 	"\aStarted\x12\x1f\n" +
 	"\vresponse_id\x18\x01 \x01(\tR\n" +
@@ -2038,19 +2147,23 @@ var file_reasoning_grpc_v1_events_proto_goTypes = []any{
 	(*durationpb.Duration)(nil),    // 22: google.protobuf.Duration
 	(*ReasoningFinished)(nil),      // 23: reasoning_grpc.v1.ReasoningFinished
 	(*PausedRun)(nil),              // 24: reasoning_grpc.v1.PausedRun
-	(*RouteDecision)(nil),          // 25: reasoning_grpc.v1.RouteDecision
-	(*EffectiveSetting)(nil),       // 26: reasoning_grpc.v1.EffectiveSetting
-	(ModelCallPurpose)(0),          // 27: reasoning_grpc.v1.ModelCallPurpose
-	(FinishReason)(0),              // 28: reasoning_grpc.v1.FinishReason
-	(*Usage)(nil),                  // 29: reasoning_grpc.v1.Usage
-	(ErrorReason)(0),               // 30: reasoning_grpc.v1.ErrorReason
-	(NextAction)(0),                // 31: reasoning_grpc.v1.NextAction
-	(*ToolExecution)(nil),          // 32: reasoning_grpc.v1.ToolExecution
-	(StepOutcome)(0),               // 33: reasoning_grpc.v1.StepOutcome
-	(*ModelCallUsage)(nil),         // 34: reasoning_grpc.v1.ModelCallUsage
-	(*Cost)(nil),                   // 35: reasoning_grpc.v1.Cost
-	(*Timings)(nil),                // 36: reasoning_grpc.v1.Timings
-	(*Attempt)(nil),                // 37: reasoning_grpc.v1.Attempt
+	(*PlanCreated)(nil),            // 25: reasoning_grpc.v1.PlanCreated
+	(*TaskStarted)(nil),            // 26: reasoning_grpc.v1.TaskStarted
+	(*TaskFinished)(nil),           // 27: reasoning_grpc.v1.TaskFinished
+	(*RouteChanged)(nil),           // 28: reasoning_grpc.v1.RouteChanged
+	(*RouteDecision)(nil),          // 29: reasoning_grpc.v1.RouteDecision
+	(*EffectiveSetting)(nil),       // 30: reasoning_grpc.v1.EffectiveSetting
+	(ModelCallPurpose)(0),          // 31: reasoning_grpc.v1.ModelCallPurpose
+	(FinishReason)(0),              // 32: reasoning_grpc.v1.FinishReason
+	(*Usage)(nil),                  // 33: reasoning_grpc.v1.Usage
+	(ErrorReason)(0),               // 34: reasoning_grpc.v1.ErrorReason
+	(NextAction)(0),                // 35: reasoning_grpc.v1.NextAction
+	(*ToolExecution)(nil),          // 36: reasoning_grpc.v1.ToolExecution
+	(StepOutcome)(0),               // 37: reasoning_grpc.v1.StepOutcome
+	(*ModelCallUsage)(nil),         // 38: reasoning_grpc.v1.ModelCallUsage
+	(*Cost)(nil),                   // 39: reasoning_grpc.v1.Cost
+	(*Timings)(nil),                // 40: reasoning_grpc.v1.Timings
+	(*Attempt)(nil),                // 41: reasoning_grpc.v1.Attempt
 }
 var file_reasoning_grpc_v1_events_proto_depIdxs = []int32{
 	21, // 0: reasoning_grpc.v1.StreamCompleteRequest.request:type_name -> reasoning_grpc.v1.CompleteRequest
@@ -2073,36 +2186,40 @@ var file_reasoning_grpc_v1_events_proto_depIdxs = []int32{
 	19, // 17: reasoning_grpc.v1.StreamCompleteResponse.heartbeat:type_name -> reasoning_grpc.v1.Heartbeat
 	20, // 18: reasoning_grpc.v1.StreamCompleteResponse.completed:type_name -> reasoning_grpc.v1.Completed
 	24, // 19: reasoning_grpc.v1.StreamCompleteResponse.run_paused:type_name -> reasoning_grpc.v1.PausedRun
-	25, // 20: reasoning_grpc.v1.Started.route_decision:type_name -> reasoning_grpc.v1.RouteDecision
-	26, // 21: reasoning_grpc.v1.Started.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
-	27, // 22: reasoning_grpc.v1.ModelCallStarted.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
-	27, // 23: reasoning_grpc.v1.ModelCallFinished.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
-	28, // 24: reasoning_grpc.v1.ModelCallFinished.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
-	29, // 25: reasoning_grpc.v1.ModelCallFinished.usage:type_name -> reasoning_grpc.v1.Usage
-	27, // 26: reasoning_grpc.v1.ModelCallFailed.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
-	30, // 27: reasoning_grpc.v1.ModelCallFailed.failure:type_name -> reasoning_grpc.v1.ErrorReason
-	31, // 28: reasoning_grpc.v1.StepPlanned.next_action:type_name -> reasoning_grpc.v1.NextAction
-	9,  // 29: reasoning_grpc.v1.StepPlanned.tool_calls:type_name -> reasoning_grpc.v1.ToolCallPlan
-	29, // 30: reasoning_grpc.v1.StepPlanned.usage:type_name -> reasoning_grpc.v1.Usage
-	32, // 31: reasoning_grpc.v1.ToolFinished.execution:type_name -> reasoning_grpc.v1.ToolExecution
-	33, // 32: reasoning_grpc.v1.StepFinished.outcome:type_name -> reasoning_grpc.v1.StepOutcome
-	29, // 33: reasoning_grpc.v1.StepFinished.usage:type_name -> reasoning_grpc.v1.Usage
-	15, // 34: reasoning_grpc.v1.ContentDelta.logprobs:type_name -> reasoning_grpc.v1.TokenLogprob
-	16, // 35: reasoning_grpc.v1.TokenLogprob.alternatives:type_name -> reasoning_grpc.v1.AlternativeToken
-	30, // 36: reasoning_grpc.v1.AttemptSwitched.failure:type_name -> reasoning_grpc.v1.ErrorReason
-	22, // 37: reasoning_grpc.v1.AttemptSwitched.delay:type_name -> google.protobuf.Duration
-	26, // 38: reasoning_grpc.v1.AttemptSwitched.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
-	28, // 39: reasoning_grpc.v1.Completed.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
-	29, // 40: reasoning_grpc.v1.Completed.usage:type_name -> reasoning_grpc.v1.Usage
-	34, // 41: reasoning_grpc.v1.Completed.model_calls:type_name -> reasoning_grpc.v1.ModelCallUsage
-	35, // 42: reasoning_grpc.v1.Completed.cost:type_name -> reasoning_grpc.v1.Cost
-	36, // 43: reasoning_grpc.v1.Completed.timings:type_name -> reasoning_grpc.v1.Timings
-	37, // 44: reasoning_grpc.v1.Completed.attempts:type_name -> reasoning_grpc.v1.Attempt
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	25, // 20: reasoning_grpc.v1.StreamCompleteResponse.plan_created:type_name -> reasoning_grpc.v1.PlanCreated
+	26, // 21: reasoning_grpc.v1.StreamCompleteResponse.task_started:type_name -> reasoning_grpc.v1.TaskStarted
+	27, // 22: reasoning_grpc.v1.StreamCompleteResponse.task_finished:type_name -> reasoning_grpc.v1.TaskFinished
+	28, // 23: reasoning_grpc.v1.StreamCompleteResponse.route_changed:type_name -> reasoning_grpc.v1.RouteChanged
+	29, // 24: reasoning_grpc.v1.Started.route_decision:type_name -> reasoning_grpc.v1.RouteDecision
+	30, // 25: reasoning_grpc.v1.Started.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
+	31, // 26: reasoning_grpc.v1.ModelCallStarted.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
+	31, // 27: reasoning_grpc.v1.ModelCallFinished.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
+	32, // 28: reasoning_grpc.v1.ModelCallFinished.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
+	33, // 29: reasoning_grpc.v1.ModelCallFinished.usage:type_name -> reasoning_grpc.v1.Usage
+	31, // 30: reasoning_grpc.v1.ModelCallFailed.purpose:type_name -> reasoning_grpc.v1.ModelCallPurpose
+	34, // 31: reasoning_grpc.v1.ModelCallFailed.failure:type_name -> reasoning_grpc.v1.ErrorReason
+	35, // 32: reasoning_grpc.v1.StepPlanned.next_action:type_name -> reasoning_grpc.v1.NextAction
+	9,  // 33: reasoning_grpc.v1.StepPlanned.tool_calls:type_name -> reasoning_grpc.v1.ToolCallPlan
+	33, // 34: reasoning_grpc.v1.StepPlanned.usage:type_name -> reasoning_grpc.v1.Usage
+	36, // 35: reasoning_grpc.v1.ToolFinished.execution:type_name -> reasoning_grpc.v1.ToolExecution
+	37, // 36: reasoning_grpc.v1.StepFinished.outcome:type_name -> reasoning_grpc.v1.StepOutcome
+	33, // 37: reasoning_grpc.v1.StepFinished.usage:type_name -> reasoning_grpc.v1.Usage
+	15, // 38: reasoning_grpc.v1.ContentDelta.logprobs:type_name -> reasoning_grpc.v1.TokenLogprob
+	16, // 39: reasoning_grpc.v1.TokenLogprob.alternatives:type_name -> reasoning_grpc.v1.AlternativeToken
+	34, // 40: reasoning_grpc.v1.AttemptSwitched.failure:type_name -> reasoning_grpc.v1.ErrorReason
+	22, // 41: reasoning_grpc.v1.AttemptSwitched.delay:type_name -> google.protobuf.Duration
+	30, // 42: reasoning_grpc.v1.AttemptSwitched.effective_settings:type_name -> reasoning_grpc.v1.EffectiveSetting
+	32, // 43: reasoning_grpc.v1.Completed.finish_reason:type_name -> reasoning_grpc.v1.FinishReason
+	33, // 44: reasoning_grpc.v1.Completed.usage:type_name -> reasoning_grpc.v1.Usage
+	38, // 45: reasoning_grpc.v1.Completed.model_calls:type_name -> reasoning_grpc.v1.ModelCallUsage
+	39, // 46: reasoning_grpc.v1.Completed.cost:type_name -> reasoning_grpc.v1.Cost
+	40, // 47: reasoning_grpc.v1.Completed.timings:type_name -> reasoning_grpc.v1.Timings
+	41, // 48: reasoning_grpc.v1.Completed.attempts:type_name -> reasoning_grpc.v1.Attempt
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_reasoning_grpc_v1_events_proto_init() }
@@ -2114,6 +2231,7 @@ func file_reasoning_grpc_v1_events_proto_init() {
 	file_reasoning_grpc_v1_completion_proto_init()
 	file_reasoning_grpc_v1_errors_proto_init()
 	file_reasoning_grpc_v1_messages_proto_init()
+	file_reasoning_grpc_v1_orchestration_proto_init()
 	file_reasoning_grpc_v1_routing_proto_init()
 	file_reasoning_grpc_v1_usage_proto_init()
 	file_reasoning_grpc_v1_events_proto_msgTypes[2].OneofWrappers = []any{
@@ -2134,6 +2252,10 @@ func file_reasoning_grpc_v1_events_proto_init() {
 		(*StreamCompleteResponse_Heartbeat)(nil),
 		(*StreamCompleteResponse_Completed)(nil),
 		(*StreamCompleteResponse_RunPaused)(nil),
+		(*StreamCompleteResponse_PlanCreated)(nil),
+		(*StreamCompleteResponse_TaskStarted)(nil),
+		(*StreamCompleteResponse_TaskFinished)(nil),
+		(*StreamCompleteResponse_RouteChanged)(nil),
 	}
 	file_reasoning_grpc_v1_events_proto_msgTypes[13].OneofWrappers = []any{
 		(*ReasoningDelta_Text)(nil),

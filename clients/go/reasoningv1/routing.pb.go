@@ -33,7 +33,8 @@ const (
 	RoutingMode_ROUTING_MODE_PASSTHROUGH RoutingMode = 1
 	// The reasoning agent takes steps with the server's tools, then answers.
 	RoutingMode_ROUTING_MODE_REASONING RoutingMode = 2
-	// Several agents work together. This version of the server does not offer it.
+	// A planner splits the request into tasks, on which agents work at the same
+	// time; the answer is written from their results.
 	RoutingMode_ROUTING_MODE_ORCHESTRATION RoutingMode = 3
 	// A classifier decides. A decision has this mode only in an answer to
 	// `Classify` with `rules_only`.
@@ -341,7 +342,8 @@ func (x *RoutingOptions) GetPreference() RoutingPreference {
 type RouteDecision struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the chosen route. The built-in routes have the names of their
-	// modes: "passthrough", "reasoning", "orchestration".
+	// modes: "passthrough", "reasoning", "orchestration". A route keeps its name
+	// when `route_changed` changes its mode.
 	Route string `protobuf:"bytes,1,opt,name=route,proto3" json:"route,omitempty"`
 	// The chosen path.
 	Mode RoutingMode `protobuf:"varint,2,opt,name=mode,proto3,enum=reasoning_grpc.v1.RoutingMode" json:"mode,omitempty"`

@@ -88,10 +88,13 @@ const (
 	ModelCallPurpose_MODEL_CALL_PURPOSE_STEP ModelCallPurpose = 2
 	// The call repeats another one whose answer did not follow its schema.
 	ModelCallPurpose_MODEL_CALL_PURPOSE_REPAIR ModelCallPurpose = 3
-	// The call writes the answer from what the agent found.
+	// The call writes the answer from what the agent or the tasks found. In a
+	// task, it writes the task's result.
 	ModelCallPurpose_MODEL_CALL_PURPOSE_SYNTHESIS ModelCallPurpose = 4
 	// The call answers the request directly.
 	ModelCallPurpose_MODEL_CALL_PURPOSE_ANSWER ModelCallPurpose = 5
+	// The call splits the request into tasks.
+	ModelCallPurpose_MODEL_CALL_PURPOSE_PLAN ModelCallPurpose = 6
 )
 
 // Enum value maps for ModelCallPurpose.
@@ -103,6 +106,7 @@ var (
 		3: "MODEL_CALL_PURPOSE_REPAIR",
 		4: "MODEL_CALL_PURPOSE_SYNTHESIS",
 		5: "MODEL_CALL_PURPOSE_ANSWER",
+		6: "MODEL_CALL_PURPOSE_PLAN",
 	}
 	ModelCallPurpose_value = map[string]int32{
 		"MODEL_CALL_PURPOSE_UNSPECIFIED": 0,
@@ -111,6 +115,7 @@ var (
 		"MODEL_CALL_PURPOSE_REPAIR":      3,
 		"MODEL_CALL_PURPOSE_SYNTHESIS":   4,
 		"MODEL_CALL_PURPOSE_ANSWER":      5,
+		"MODEL_CALL_PURPOSE_PLAN":        6,
 	}
 )
 
@@ -359,7 +364,10 @@ type ModelCallUsage struct {
 	// name of the model that was tried last.
 	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
 	// The tokens that the call used.
-	Usage         *Usage `protobuf:"bytes,4,opt,name=usage,proto3" json:"usage,omitempty"`
+	Usage *Usage `protobuf:"bytes,4,opt,name=usage,proto3" json:"usage,omitempty"`
+	// Number of the task to which the call belongs, as in its events; 0 outside of
+	// tasks.
+	Task          int32 `protobuf:"varint,5,opt,name=task,proto3" json:"task,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -420,6 +428,13 @@ func (x *ModelCallUsage) GetUsage() *Usage {
 		return x.Usage
 	}
 	return nil
+}
+
+func (x *ModelCallUsage) GetTask() int32 {
+	if x != nil {
+		return x.Task
+	}
+	return 0
 }
 
 // Cost of tokens, in nano-dollars (one billionth of a US dollar), at the prices
@@ -757,12 +772,13 @@ const file_reasoning_grpc_v1_usage_proto_rawDesc = "" +
 	"\x13_cache_write_tokensB\x15\n" +
 	"\x13_audio_input_tokensB\x13\n" +
 	"\x11_reasoning_tokensB\x1a\n" +
-	"\x18_long_cache_write_tokens\"\xa9\x01\n" +
+	"\x18_long_cache_write_tokens\"\xbd\x01\n" +
 	"\x0eModelCallUsage\x12\x12\n" +
 	"\x04call\x18\x01 \x01(\x05R\x04call\x12=\n" +
 	"\apurpose\x18\x02 \x01(\x0e2#.reasoning_grpc.v1.ModelCallPurposeR\apurpose\x12\x14\n" +
 	"\x05model\x18\x03 \x01(\tR\x05model\x12.\n" +
-	"\x05usage\x18\x04 \x01(\v2\x18.reasoning_grpc.v1.UsageR\x05usage\"_\n" +
+	"\x05usage\x18\x04 \x01(\v2\x18.reasoning_grpc.v1.UsageR\x05usage\x12\x12\n" +
+	"\x04task\x18\x05 \x01(\x05R\x04task\"_\n" +
 	"\x04Cost\x12$\n" +
 	"\x0etotal_nano_usd\x18\x01 \x01(\x03R\ftotalNanoUsd\x121\n" +
 	"\x05items\x18\x02 \x03(\v2\x1b.reasoning_grpc.v1.CostItemR\x05items\"\x85\x01\n" +
@@ -789,14 +805,15 @@ const file_reasoning_grpc_v1_usage_proto_rawDesc = "" +
 	"\vUsageSource\x12\x1c\n" +
 	"\x18USAGE_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15USAGE_SOURCE_PROVIDER\x10\x01\x12\x1a\n" +
-	"\x16USAGE_SOURCE_ESTIMATED\x10\x02*\xd3\x01\n" +
+	"\x16USAGE_SOURCE_ESTIMATED\x10\x02*\xf0\x01\n" +
 	"\x10ModelCallPurpose\x12\"\n" +
 	"\x1eMODEL_CALL_PURPOSE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aMODEL_CALL_PURPOSE_ROUTING\x10\x01\x12\x1b\n" +
 	"\x17MODEL_CALL_PURPOSE_STEP\x10\x02\x12\x1d\n" +
 	"\x19MODEL_CALL_PURPOSE_REPAIR\x10\x03\x12 \n" +
 	"\x1cMODEL_CALL_PURPOSE_SYNTHESIS\x10\x04\x12\x1d\n" +
-	"\x19MODEL_CALL_PURPOSE_ANSWER\x10\x05*\xc3\x01\n" +
+	"\x19MODEL_CALL_PURPOSE_ANSWER\x10\x05\x12\x1b\n" +
+	"\x17MODEL_CALL_PURPOSE_PLAN\x10\x06*\xc3\x01\n" +
 	"\tTokenKind\x12\x1a\n" +
 	"\x16TOKEN_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TOKEN_KIND_INPUT\x10\x01\x12\x1b\n" +

@@ -25,6 +25,8 @@ import {
   Role,
   ToolCallSchema,
 } from "./gen/reasoning_grpc/v1/messages_pb.js";
+import { type PlanCreated, type Task, TaskSchema } from "./gen/reasoning_grpc/v1/orchestration_pb.js";
+import type { RouteDecision } from "./gen/reasoning_grpc/v1/routing_pb.js";
 
 type Kind = StreamCompleteResponse["kind"];
 
@@ -47,15 +49,22 @@ export class Folder {
   #completed: Completed | undefined;
   #reasoningFinished: ReasoningFinished | undefined;
   #pausedRun: PausedRun | undefined;
+  #routeDecision: RouteDecision | undefined;
   readonly #effectiveSettings: EffectiveSetting[] = [];
+  readonly #tasks = new Tasks();
   readonly #steps = new Steps();
   readonly #answer = new Answer();
 
   /** Records the next event. */
-  add({ step, kind }: StreamCompleteResponse): void {
+  add({ task, step, kind }: StreamCompleteResponse): void {
+    if (kind.case === "planCreated" || (task > 0 && kind.case !== "attemptSwitched")) {
+      this.#tasks.add(task, step, kind);
+      return;
+    }
     switch (kind.case) {
       case "started":
         this.#started = kind.value;
+        this.#routeDecision = kind.value.routeDecision;
         this.#effectiveSettings.push(...kind.value.effectiveSettings);
         break;
       case "attemptSwitched":
@@ -63,6 +72,9 @@ export class Folder {
         break;
       case "reasoningFinished":
         this.#reasoningFinished = kind.value;
+        break;
+      case "routeChanged":
+        this.#routeDecision = kind.value.routeDecision;
         break;
       case "completed":
         this.#completed = kind.value;
@@ -91,7 +103,7 @@ export class Folder {
     return create(CompleteResponseSchema, {
       responseId: started.responseId,
       traceId: started.traceId,
-      routeDecision: started.routeDecision,
+      routeDecision: this.#routeDecision,
       effectiveSettings: this.#effectiveSettings,
       message: this.message(),
       steps: this.#steps.finished,
@@ -104,7 +116,44 @@ export class Folder {
       cost: completed.cost,
       timings: completed.timings,
       attempts: completed.attempts,
+      plans: this.#tasks.plans,
+      tasks: this.#tasks.finished,
     });
+  }
+}
+
+/** Collects the plans, and the attempts at tasks from their events, which interleave. */
+class Tasks {
+  readonly plans: PlanCreated[] = [];
+  readonly finished: Task[] = [];
+  readonly #steps = new Map<number, Steps>();
+  readonly #ends = new Map<number, ReasoningFinished>();
+
+  add(number: number, step: number, kind: Kind): void {
+    switch (kind.case) {
+      case "planCreated":
+        this.plans.push(kind.value);
+        break;
+      case "reasoningFinished":
+        this.#ends.set(number, kind.value);
+        break;
+      case "taskFinished":
+        this.finished.push(this.#build(number, kind.value.task));
+        break;
+      default: {
+        const steps = this.#steps.get(number) ?? new Steps();
+        this.#steps.set(number, steps);
+        steps.add(step, kind);
+      }
+    }
+  }
+
+  /** Returns the attempt with this number, with its steps and the end of its thinking. */
+  #build(number: number, finished: Task | undefined): Task {
+    const task = finished ? clone(TaskSchema, finished) : create(TaskSchema);
+    task.steps = this.#steps.get(number)?.finished ?? [];
+    task.reasoningFinished = this.#ends.get(number);
+    return task;
   }
 }
 

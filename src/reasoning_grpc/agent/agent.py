@@ -1,14 +1,18 @@
 """`Agent`: checks a request for the reasoning path and creates its run."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from reasoning_grpc.agent.budget import Account
 from reasoning_grpc.agent.limits import AgentLimits
-from reasoning_grpc.agent.own_tools import check_own_tools
+from reasoning_grpc.agent.missing_tools import find_missing_tools
+from reasoning_grpc.agent.own_tools import check_own_tools, describe_own_tools, select_own_tools
 from reasoning_grpc.agent.prompts import AgentPrompts
-from reasoning_grpc.agent.run import AgentRun, Dependencies, Resumption
-from reasoning_grpc.agent.run_state import decode_run_state
+from reasoning_grpc.agent.run import AgentRun, Dependencies, Resumption, TaskShare
+from reasoning_grpc.agent.run_state import decode_run_state, refuse_state
 from reasoning_grpc.agent.spans import AgentSpans
 from reasoning_grpc.agent.thinking_time import Speeds
-from reasoning_grpc.domain import CallContext, CompletionRequest
+from reasoning_grpc.domain import CallContext, CompletionRequest, EffectiveSetting, ToolInfo
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, UnsupportedParameter
 from reasoning_grpc.llm import ContextWindows, ModelCall, ResilientModel
 from reasoning_grpc.pauses import OpenedPause
@@ -17,7 +21,6 @@ from reasoning_grpc.tools import Toolbox
 _SHARE_OF_DEADLINE = 0.25
 """The part of the caller's remaining time that waiting for lists of tools may take."""
 _UNKNOWN_TOOL = "There is no such tool, or you may not use it: {}."
-_CANNOT_GO_ON = "The version or the configuration of the server has changed, so that the run cannot go on."
 _NO_PRICES = "The prices of {} are not known."
 
 
@@ -65,22 +68,65 @@ class Agent:
                 cannot follow.
         """
         models = (direct.model, *direct.fallback_models)
+        await self.prepare(request, models, context)
+        resumption = None if paused is None else self.read_resumption(paused, models)
+        return AgentRun(self._dependencies, request, direct, context, account, resumption=resumption)
+
+    def read_resumption(self, paused: OpenedPause, models: Sequence[str]) -> Resumption:
+        """Reads the state of a run that these models serve. Raises InvalidRequest when it cannot go on."""
+        state = decode_run_state(paused.run)
+        describe = self._dependencies.model.describe
+        if state is None or (state.is_native and not all(describe(name).native_tools for name in models)):
+            raise refuse_state(paused.path)
+        return Resumption(state, paused.answers)
+
+    async def prepare(self, request: CompletionRequest, models: Sequence[str], context: CallContext) -> None:
+        """Checks a request that these models may serve, and waits for its tools; see `create_run`."""
         self._check_tools(request, context)
         self._check_prices(request, models)
         await self._wait_for_tools(request, context)
         if request.tools:
-            check_own_tools(
-                request, self._dependencies.toolbox.list_usable(context.caller, request.agent.allowed_tools)
-            )
-        resumption = None if paused is None else self._read_resumption(paused, models)
-        return AgentRun(self._dependencies, request, direct, context, account, resumption)
+            check_own_tools(request, self._list_offered(request, context))
 
-    def _read_resumption(self, paused: OpenedPause, models: tuple[str, ...]) -> Resumption:
-        state = decode_run_state(paused.run)
-        describe = self._dependencies.model.describe
-        if state is None or (state.is_native and not all(describe(name).native_tools for name in models)):
-            raise InvalidRequest(violations=(FieldViolation(paused.path, _CANNOT_GO_ON),))
-        return Resumption(state, paused.answers)
+    def create_task_run(
+        self,
+        request: CompletionRequest,
+        direct: ModelCall,
+        context: CallContext,
+        account: Account,
+        share: TaskShare,
+        resumption: Resumption | None = None,
+    ) -> AgentRun:
+        """Returns a run that works on a task of a request that was prepared. `direct` has the task as its question."""
+        return AgentRun(self._dependencies, request, direct, context, account, share, resumption)
+
+    def list_tools(self, request: CompletionRequest, context: CallContext) -> tuple[ToolInfo, ...]:
+        """Returns the tools that a request may use now: the server's, and the caller's own."""
+        return (*self._list_offered(request, context), *describe_own_tools(select_own_tools(request)))
+
+    def find_missing_tools(self, request: CompletionRequest, context: CallContext) -> EffectiveSetting | None:
+        """Returns the setting that reports the tools that a request may use, and that cannot be called now."""
+        unready = self._dependencies.toolbox.list_unready_servers(context.caller, request.agent.allowed_tools)
+        return find_missing_tools(request.agent, self._list_offered(request, context), unready)
+
+    def restrict_limits(self, limits: AgentLimits, request: CompletionRequest) -> AgentLimits:
+        """Returns these limits of the server, and its limits of time, as far as the request does not ask for less."""
+        own = self._dependencies.limits
+        return replace(
+            own,
+            max_steps=limits.max_steps,
+            max_tool_calls=limits.max_tool_calls,
+            timeout_seconds=limits.timeout_seconds,
+        ).restrict(request.agent)
+
+    @property
+    def speeds(self) -> Speeds:
+        """The measured speed of the models."""
+        return self._dependencies.speeds
+
+    def _list_offered(self, request: CompletionRequest, context: CallContext) -> tuple[ToolInfo, ...]:
+        """Returns the server's tools that a request may use now."""
+        return self._dependencies.toolbox.list_usable(context.caller, request.agent.allowed_tools)
 
     def _check_tools(self, request: CompletionRequest, context: CallContext) -> None:
         """Refuses tools that do not exist, and those of others. A tool of an MCP server may exist at another time."""
@@ -98,7 +144,7 @@ class Agent:
             seconds = min(seconds, remaining * _SHARE_OF_DEADLINE)
         await self._dependencies.toolbox.wait_for_lists(context.caller, request.agent.allowed_tools, seconds)
 
-    def _check_prices(self, request: CompletionRequest, models: tuple[str, ...]) -> None:
+    def _check_prices(self, request: CompletionRequest, models: Sequence[str]) -> None:
         if request.agent.max_cost_nano_usd is None:
             return
         for name in models:

@@ -50,7 +50,8 @@ class Budget:
     """The limits of one run, and what it has used of them."""
 
     def __init__(self, limits: AgentLimits, account: Account, time: ThinkingTime) -> None:
-        self.limits: Final = limits
+        self.limits = limits
+        """They change while a run works on a task, when other tasks leave it more."""
         self._account = account
         self._time = time
         self.steps = 0

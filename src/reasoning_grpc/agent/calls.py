@@ -65,7 +65,7 @@ class AgentCalls:
         self._fits = fits
         fence_tokens = _FENCE_TOKENS if info.source is ModelSourceKind.EMBEDDED else 0
         self._step_tokens = min(_STEP_TOKENS, (info.context_window_tokens or _LARGE) // _PART_OF_WINDOW) + fence_tokens
-        self._reasoning_tokens = _reasoning_tokens(direct.reasoning, info)
+        self._reasoning_tokens = estimate_reasoning_tokens(direct.reasoning, info)
         self._model_output_tokens = info.max_output_tokens or _LARGE
         self._max_prompt_tokens = (info.context_window_tokens if fits else None) or _LARGE
         self._plan_request = plan_request
@@ -151,7 +151,7 @@ class AgentCalls:
         )
 
 
-def _reasoning_tokens(options: ReasoningOptions, info: ModelInfo) -> int:
+def estimate_reasoning_tokens(options: ReasoningOptions, info: ModelInfo) -> int:
     """Returns the tokens of a plan's output that the model's own reasoning may take.
 
     Providers refuse an output limit that is smaller than the reasoning budget.

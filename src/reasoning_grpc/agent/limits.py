@@ -10,6 +10,7 @@ N = TypeVar("N", int, float)
 _REASON: Final = "The server allows no more."
 _NO_OPTIONS: Final = AgentOptions()
 _NOT_USED: Final = "The request is answered directly, without the reasoning agent."
+_NO_TASKS: Final = "The reasoning agent answers the request itself, without tasks."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ def list_unused_options(requested: AgentOptions) -> list[EffectiveSetting]:
         ("allowed_tools", None if tools is None else ", ".join(sorted(tools)) or "none"),
         ("step_timeout", requested.step_timeout_seconds),
         ("tool_timeout", requested.tool_timeout_seconds),
+        ("max_tasks", requested.max_tasks),
     )
     return [
         EffectiveSetting(
@@ -86,6 +88,14 @@ def list_unused_options(requested: AgentOptions) -> list[EffectiveSetting]:
         for field, wish in wishes
         if wish is not None
     ]
+
+
+def list_unused_tasks(requested: AgentOptions) -> tuple[EffectiveSetting, ...]:
+    """Returns a setting for the number of tasks that a request allows, where one agent answers it without tasks."""
+    if requested.max_tasks is None:
+        return ()
+    wish = str(requested.max_tasks)
+    return (EffectiveSetting("agent.max_tasks", wish, "", EffectiveSettingCause.NOT_USED, _NO_TASKS),)
 
 
 def _format(limit: float | None) -> str:

@@ -1,6 +1,5 @@
 """Planning: asks a model for its next plan, in JSON or through the provider's own tool calls."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from reasoning_grpc.domain import (
     Text,
     ToolCall,
 )
-from reasoning_grpc.domain.errors import UpstreamTimeout
 from reasoning_grpc.domain.events import (
     ContentDelta,
     Event,
@@ -32,7 +30,7 @@ from reasoning_grpc.domain.events import (
     ToolCallDelta,
 )
 from reasoning_grpc.domain.fold import MessageBuilder
-from reasoning_grpc.llm import CallInProgress, ModelCall, ResilientModel, WaitTimer
+from reasoning_grpc.llm import ModelCall, ResilientModel, TimeIsUp, limit_time
 from reasoning_grpc.llm.structured import FlawedAnswer, Schema, TypedAnswer, stream_requested_answer
 
 Repair = Callable[[ModelCall], ModelCall | None]
@@ -77,29 +75,9 @@ async def plan_events(
         source = _plan_natively(model, call, context)
     else:
         source = _plan_in_json(model, call, schema, context, repair)
-    attempt, timer = CallInProgress(), WaitTimer(asyncio.get_running_loop())
-    try:
-        async with aclosing(source) as events:
-            while True:
-                timer.start(ends)
-                try:
-                    event = await anext(events, None)
-                except asyncio.CancelledError:
-                    if not timer.has_expired():
-                        raise
-                    failed = attempt.build_failure(UpstreamTimeout(model=call.model))
-                    break
-                finally:
-                    timer.stop()
-                if event is None:
-                    return
-                attempt.record(event)
-                yield event
-    finally:
-        timer.close()
-    if failed is not None:
-        yield failed
-    yield NoPlan(is_late=True)
+    async with aclosing(limit_time(source, call.model, ends)) as events:
+        async for event in events:
+            yield NoPlan(is_late=True) if isinstance(event, TimeIsUp) else event
 
 
 async def _plan_in_json(
@@ -167,10 +145,10 @@ def _read_plan(answer: Message) -> Plan:
     return Plan(thought, NextAction.USE_TOOLS if calls else NextAction.FINISH, calls, concurrent=len(calls) > 1)
 
 
-def assign_unique_ids(planned: ModelPlan, step: int, taken: set[str]) -> ModelPlan:
-    """Gives an id to each call that has none or that of another call of this run, and adds the ids to `taken`.
+def assign_unique_ids(planned: ModelPlan, step: str, taken: set[str]) -> ModelPlan:
+    """Gives an id to each call that has none or that of another call of this answer, and adds the ids to `taken`.
 
-    Some servers count their ids from zero in each answer.
+    `step` names the step, and no other one of the answer. Some servers count their ids from zero in each answer.
     """
     calls: list[ToolCall] = []
     for number, call in enumerate(planned.plan.tool_calls, 1):

@@ -21,8 +21,18 @@ def format_results(results: Iterable[tuple[ToolCall, ToolResult]], max_character
 
     A result longer than about `max_characters` is cut, and says so. None means no limit.
     """
-    lines = (_format_line(call, result, max_characters) for call, result in results)
-    return "\n".join((f"<{_TAG}>", *lines, f"</{_TAG}>"))
+    return enclose_data(_TAG, (_format_line(call, result, max_characters) for call, result in results))
+
+
+def enclose_data(tag: str, lines: Iterable[str]) -> str:
+    """Encloses lines of JSON in tags that none of them can contain."""
+    return "\n".join((f"<{tag}>", *map(_escape, lines), f"</{tag}>"))
+
+
+def _escape(line: str) -> str:
+    for written, escaped in _ESCAPED.items():
+        line = line.replace(written, escaped)
+    return line
 
 
 def _format_line(call: ToolCall, result: ToolResult, max_characters: int | None) -> str:
@@ -31,10 +41,7 @@ def _format_line(call: ToolCall, result: ToolResult, max_characters: int | None)
         room = max_characters * len(result.content) // len(text)  # JSON quoting makes it longer
         text = _quote(cut(result.content, room)[0])
     kind = "error" if result.is_error else "result"
-    line = f'{{"tool": {_quote(call.name)}, "arguments": {_as_json(call.arguments)}, "{kind}": {text}}}'
-    for written, escaped in _ESCAPED.items():
-        line = line.replace(written, escaped)
-    return line
+    return f'{{"tool": {_quote(call.name)}, "arguments": {_as_json(call.arguments)}, "{kind}": {text}}}'
 
 
 def _as_json(text: str) -> str:

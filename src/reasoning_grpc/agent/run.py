@@ -1,7 +1,7 @@
 """`AgentRun`: one request on the reasoning path: its steps, and then its answer."""
 
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from reasoning_grpc.agent.budget import Account, Budget
 from reasoning_grpc.agent.calls import AgentCalls
-from reasoning_grpc.agent.limits import AgentLimits
+from reasoning_grpc.agent.limits import AgentLimits, list_unused_tasks
 from reasoning_grpc.agent.missing_tools import find_missing_tools
 from reasoning_grpc.agent.own_tools import describe_own_tools, select_own_tools
 from reasoning_grpc.agent.plan import plan_schema
@@ -81,6 +81,18 @@ class Resumption:
     """The caller's answer to each call for which the run waited, by the id of the call."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskShare:
+    """What a run gets that works on a task beside others."""
+
+    name: str
+    """The name of the task in the ids of its tool calls."""
+    limits: AgentLimits
+    """What the task may use. Its time is what is left now, also when the run goes on after a pause."""
+    call_ids: set[str]
+    """The ids of all tool calls of the answer."""
+
+
 @dataclass(slots=True)
 class _Step:
     """The progress of a step."""
@@ -103,16 +115,20 @@ class AgentRun:
         direct: ModelCall,
         context: CallContext,
         account: Account,
+        share: TaskShare | None = None,
         resumption: Resumption | None = None,
     ) -> None:
-        """`direct` is the call that would answer without the agent, and without the caller's own tools."""
+        """`direct` is the call that would answer without the agent, and without the caller's own tools.
+
+        Without a share, the run has the server's limits.
+        """
         self._dependencies = dependencies
         self._options = request.agent
         self._context = context
         self._resumption = resumption
         before = Spent() if resumption is None else resumption.state.spent
         self._account = account = account if resumption is None else RunAccount(account, before)
-        limits = dependencies.limits.restrict(request.agent)
+        limits = dependencies.limits.restrict(request.agent) if share is None else share.limits
         info = dependencies.model.describe(direct.model)
         models = [info, *map(dependencies.model.describe, direct.fallback_models)]
         offered = dependencies.toolbox.list_usable(context.caller, request.agent.allowed_tools)
@@ -155,13 +171,14 @@ class AgentRun:
             dependencies.speeds,
             direct.model,
             context,
-            limit_seconds=max(0.0, limits.timeout_seconds - self._seconds_before),
+            limit_seconds=max(0.0, limits.timeout_seconds - (self._seconds_before if share is None else 0.0)),
             max_answer_tokens=request.sampling.max_output_tokens,
         )
         self._budget = Budget(limits, account, self._time)
         names = frozenset(tool.name for tool in offered) if self._tools else frozenset()
         self._tool_run = ToolRun(dependencies.toolbox, names, dependencies.spans, self._budget.tool_seconds)
-        self._call_ids: set[str] = set()
+        self._call_ids: set[str] = set() if share is None else share.call_ids
+        self._name = "" if share is None else f"{share.name}_"
         self.suspension: Suspension | None = None
         """Set when the events have ended because the run waits for its caller; it then has no answer."""
         if resumption is not None:
@@ -175,13 +192,37 @@ class AgentRun:
 
     def list_effective_settings(self) -> tuple[EffectiveSetting, ...]:
         """Returns a setting for each requested option that the run does not follow."""
-        changes = tuple(self._budget.limits.list_changes(self._options))
+        changes = (*self._budget.limits.list_changes(self._options), *list_unused_tasks(self._options))
         return changes if self._missing_tools is None else (*changes, self._missing_tools)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yields the events of the steps, `ReasoningFinished`, and the events of the answer. Raises UpstreamError.
 
         When the run waits for its caller, there is no answer, and `suspension` says for what it waits.
+        """
+        async with aclosing(self.think()) as thinking:
+            async for event in thinking:
+                yield event
+        if self.suspension is not None:
+            return
+        async with aclosing(self.answer()) as answer:
+            async for event in answer:
+                yield event
+
+    @property
+    def budget(self) -> Budget:
+        """The limits of the run, and what it has used of them."""
+        return self._budget
+
+    @property
+    def account(self) -> Account:
+        """The tokens and the cost of the run, with those before its pauses."""
+        return self._account
+
+    async def think(self) -> AsyncGenerator[Event, None]:
+        """Yields the events of the steps, and `ReasoningFinished`. Raises UpstreamError.
+
+        When the run waits for its caller, `suspension` says for what, and there must be no answer.
         """
         paused_step = None if self._resumption is None else self._resumption.state.step
         end = None if paused_step is not None else self._find_reached_limit()
@@ -202,9 +243,14 @@ class AgentRun:
             self._account.cost(),
             self._elapsed_seconds(),
         )
-        if self.suspension is not None:
+
+    async def answer(
+        self, limit: Callable[[ModelCall], ModelCall | None] = lambda call: call
+    ) -> AsyncGenerator[Event, None]:
+        """Yields the events of the answer. `limit` may change its call, or prevent it by None. Raises UpstreamError."""
+        call = limit(await self._calls.build_answer_call(self._dependencies.prompts.answer))
+        if call is None:
             return
-        call = await self._calls.build_answer_call(self._dependencies.prompts.answer)
         answer = self._dependencies.model.stream_call(call, ModelCallPurpose.SYNTHESIS, self._context)
         async with aclosing(answer) as events:
             async for event in events:
@@ -253,7 +299,7 @@ class AgentRun:
             async for event in events:
                 match event:
                     case ModelPlan():
-                        step.planned = assign_unique_ids(event, self._budget.steps, self._call_ids)
+                        step.planned = assign_unique_ids(event, f"{self._name}{self._budget.steps}", self._call_ids)
                     case NoPlan(is_late=True):
                         step.end = ReasoningEnd.STEP_TIMEOUT if ends < thinking_ends else ReasoningEnd.DEADLINE
                     case NoPlan() if step.end is None:

@@ -9,6 +9,9 @@ from reasoning_grpc.agent.budget import BudgetState
 from reasoning_grpc.agent.planning import ModelPlan
 from reasoning_grpc.agent.transcript import TranscriptState
 from reasoning_grpc.domain import Cost, ReasoningEnd, ToolCall, ToolExecution, Usage
+from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest
+
+_CANNOT_GO_ON: Final = "The version or the configuration of the server has changed, so that the run cannot go on."
 
 
 class Spent(Struct, frozen=True, array_like=True):
@@ -62,3 +65,8 @@ def decode_run_state(encoded: bytes) -> RunState | None:
         return _DECODER.decode(encoded)
     except msgspec.DecodeError:
         return None
+
+
+def refuse_state(path: str) -> InvalidRequest:
+    """Returns the error for a state that the server has sealed, and with which it can no longer go on."""
+    return InvalidRequest(violations=(FieldViolation(path, _CANNOT_GO_ON),))

@@ -1,4 +1,4 @@
-"""`AgentSpans`: records a span for each step and each tool call.
+"""`AgentSpans`: records a span for each task, each step and each tool call.
 
 Spans carry no thought, argument or result, unless the operator requests content.
 """
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Tracer, set_span_in_context
 
 from reasoning_grpc.agent.plan import Plan
-from reasoning_grpc.domain import CallContext, StepOutcome, ToolCall, ToolExecution, ToolStatus
+from reasoning_grpc.domain import CallContext, StepOutcome, Task, ToolCall, ToolExecution, ToolStatus
 from reasoning_grpc.telemetry import PREFIX, MimeType, OpenInference, ViewerKind, cut_text, mark_error, mark_failed
 
 S = TypeVar("S")
@@ -44,6 +44,24 @@ class StepSpan:
     def record_outcome(self, outcome: StepOutcome, tool_calls: int) -> None:
         """Records how the step ended. A step without use is no error of the call, so the status stays unset."""
         self._span.set_attributes({PREFIX + "step_outcome": outcome.value, PREFIX + "tool_calls": tool_calls})
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpan:
+    """The span of an attempt at a task."""
+
+    context: CallContext
+    """The context for what happens within the task."""
+    _span: Span
+    _captures_content: bool
+
+    def record_task(self, task: Task) -> None:
+        """Records how the task ended."""
+        self._span.set_attribute(PREFIX + "task_outcome", task.outcome.value)
+        if self._captures_content:
+            self._span.set_attribute(OpenInference.OUTPUT_VALUE, cut_text(task.result))
+        if task.failure:
+            mark_failed(self._span, task.failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +107,16 @@ class AgentSpans:
         return self._start(
             StepSpan, f"step {number}", context, {OpenInference.SPAN_KIND: ViewerKind.CHAIN, PREFIX + "step": number}
         )
+
+    def task(self, number: int, task_id: str, attempt: int, context: CallContext) -> AbstractContextManager[TaskSpan]:
+        """Starts the span of an attempt at a task, which ends with the block."""
+        facts: dict[str, str | int] = {
+            OpenInference.SPAN_KIND: ViewerKind.AGENT,
+            PREFIX + "task": number,
+            PREFIX + "task_id": task_id,
+            PREFIX + "task_attempt": attempt,
+        }
+        return self._start(TaskSpan, f"task {task_id}", context, facts)
 
     def tool(self, call: ToolCall, context: CallContext) -> AbstractContextManager[ToolSpan]:
         """Starts the span of a tool call, which ends with the block."""

@@ -130,10 +130,7 @@ class ThinkingTime:
                 pass
 
     def _reserve_seconds(self, total: float) -> float:
-        if self._slowest is None:
-            return total * _UNKNOWN_SHARE
-        expected = self._slowest.estimate_answer_seconds(self._max_answer_tokens)
-        return max(_MARGIN * expected + _SPARE_SECONDS, total * _MIN_SHARE)
+        return reserve_answer_seconds(self._slowest, total, self._max_answer_tokens)
 
     def _measure(self, event: ModelCallFinished) -> None:
         now = self._clock()
@@ -144,6 +141,14 @@ class ThinkingTime:
         self._speeds.record(event.model, speed, answer=answer)
         if event.model == self._model and not answer:
             self._slowest = _slower(self._slowest, speed)
+
+
+def reserve_answer_seconds(speed: Speed | None, total: float, max_tokens: int | None) -> float:
+    """Returns the part of `total` seconds that is kept for an answer of at most this many tokens."""
+    if speed is None:
+        return total * _UNKNOWN_SHARE
+    expected = speed.estimate_answer_seconds(max_tokens)
+    return max(_MARGIN * expected + _SPARE_SECONDS, total * _MIN_SHARE)
 
 
 def _slower(one: Speed | None, other: Speed) -> Speed:

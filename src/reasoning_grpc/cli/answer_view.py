@@ -11,11 +11,16 @@ from reasoning_grpc.cli.activity import Activity
 from reasoning_grpc.cli.console import PipedConsole, remove_control_characters
 from reasoning_grpc.cli.reasoning_lines import ReasoningLines
 from reasoning_grpc.cli.route_view import route_lines
+from reasoning_grpc.cli.task_lines import TaskLines
 from reasoning_grpc.v1 import completion_pb2, events_pb2, messages_pb2, usage_pb2
 
 _NANO: Final = 1_000_000_000
 _STARTS_WORK: Final = frozenset({"step_started", "step_planned", "tool_started", "tool_finished", "reasoning_finished"})
 """The events after which work starts that takes time."""
+
+
+_OF_TASKS: Final = frozenset({"plan_created", "route_changed"})
+"""The events about tasks that belong to none of them."""
 
 
 class AnswerView:
@@ -30,6 +35,7 @@ class AnswerView:
         self._aside = aside or PipedConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._activity = Activity(self._aside)
         self._reasoning = ReasoningLines()
+        self._tasks = TaskLines()
         self._open_line: Console | None = None
 
     def __enter__(self) -> Self:
@@ -42,6 +48,9 @@ class AnswerView:
 
     def show(self, event: events_pb2.StreamCompleteResponse) -> None:
         """Prints one event."""
+        if event.task or event.WhichOneof("kind") in _OF_TASKS:
+            self._show_task(event)
+            return
         match event.WhichOneof("kind"):
             case "started":
                 for line in _start_lines(event.started):
@@ -86,6 +95,13 @@ class AnswerView:
         if kind in _STARTS_WORK:
             self._end_line()
             self._activity.show("answering" if kind == "reasoning_finished" else self._reasoning.describe_work())
+
+    def _show_task(self, event: events_pb2.StreamCompleteResponse) -> None:
+        """Prints what a task has done, and shows which tasks work now."""
+        for line in self._tasks.describe(event):
+            self._write_line(line.text, line.style)
+        self._end_line()
+        self._activity.show(self._tasks.describe_work())
 
     def _write_delta(self, console: Console, text: str, style: str) -> None:
         if not text:

@@ -14,11 +14,12 @@ from reasoning_grpc.cli.client_options import FlagError, create_client
 from reasoning_grpc.cli.failure_report import report_failure
 from reasoning_grpc.cli.model_view import describe_model
 from reasoning_grpc.cli.route_view import route_lines
+from reasoning_grpc.cli.timeline import Timeline
 from reasoning_grpc.client import CallFailed, text_request
 from reasoning_grpc.v1 import completion_pb2, routing_pb2
 
-_REASONING_MODES: Final = frozenset({"reasoning", "auto"})
-"""The modes in which the reasoning agent may answer."""
+_REASONING_MODES: Final = frozenset({"reasoning", "orchestration", "auto"})
+"""The modes in which agents may answer."""
 
 
 def read_prompt(parsed: argparse.Namespace) -> None:
@@ -47,6 +48,8 @@ async def ask(parsed: argparse.Namespace) -> int:
     if parsed.effort is not None:
         request.reasoning.effort = completion_pb2.ReasoningEffort.Value(f"REASONING_EFFORT_{parsed.effort.upper()}")
     request.include.reasoning = parsed.show_reasoning
+    timeline = Timeline()
+    request.include.model_calls = parsed.timeline is not None
     with AnswerView() as view:
         try:
             async with (
@@ -54,10 +57,13 @@ async def ask(parsed: argparse.Namespace) -> int:
                 aclosing(client.stream(request, timeout_seconds=parsed.timeout_seconds)) as events,
             ):
                 async for event in events:
+                    timeline.record(event)
                     if parsed.json:
                         _print_json(event)
                     else:
                         view.show(event)
+            if parsed.timeline is not None:
+                parsed.timeline.write_text(timeline.draw(), "utf-8")
         except (CallFailed, FlagError, OSError) as error:
             view.finish()
             return report_failure(error, parsed)
@@ -116,12 +122,17 @@ def _set_agent_options(request: completion_pb2.CompleteRequest, parsed: argparse
     """
     flags = {"--tool": parsed.tool, "--no-tools": parsed.no_tools, "--max-steps": parsed.max_steps is not None}
     if (used := [flag for flag, is_used in flags.items() if is_used]) and not (
-        parsed.reason or parsed.mode in _REASONING_MODES
+        parsed.reason or parsed.orchestrate or parsed.mode in _REASONING_MODES
     ):
-        raise FlagError(f"{' and '.join(used)}: only for --reason, --mode reasoning and --mode auto")
-    if parsed.reason:
-        request.routing.mode = routing_pb2.ROUTING_MODE_REASONING
+        raise FlagError(
+            f"{' and '.join(used)}: only for --reason, --orchestrate, and the modes reasoning, orchestration and auto"
+        )
+    if parsed.reason or parsed.orchestrate:
         request.include.thoughts = request.include.tool_results = True
+        request.routing.mode = routing_pb2.ROUTING_MODE_REASONING
+    if parsed.orchestrate:
+        request.include.task_results = True
+        request.routing.mode = routing_pb2.ROUTING_MODE_ORCHESTRATION
     if parsed.max_steps is not None:
         request.agent.max_steps = parsed.max_steps
     if parsed.no_tools:

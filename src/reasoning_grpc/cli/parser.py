@@ -63,6 +63,12 @@ def _add_ask(subparsers: "Subparsers") -> None:
     modes.add_argument(
         "--reason", action="store_true", help="think in steps with tools before the answer, and show them"
     )
+    modes.add_argument(
+        "--orchestrate", action="store_true", help="split the request into tasks for several agents, and show them"
+    )
+    ask.add_argument(
+        "--timeline", type=Path, metavar="FILE", help="write an SVG picture of when tasks, model calls and tools ran"
+    )
     ask.add_argument("--max-steps", type=int, metavar="N", help="most steps of thinking")
     tools = ask.add_mutually_exclusive_group()
     tools.add_argument(

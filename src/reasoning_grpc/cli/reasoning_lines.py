@@ -30,6 +30,10 @@ _ACTIONS: Final = {
     agent_pb2.NEXT_ACTION_USE_TOOLS: "uses tools",
     agent_pb2.NEXT_ACTION_FINISH: "is ready to answer",
 }
+_OUTCOMES: Final = {
+    agent_pb2.STEP_OUTCOME_INVALID_PLAN: "its plan could not be read",
+    agent_pb2.STEP_OUTCOME_FAILED: "its model call failed",
+}
 _STATUSES: Final = {
     agent_pb2.TOOL_STATUS_OK: "ok",
     agent_pb2.TOOL_STATUS_FAILED: "failed",
@@ -74,8 +78,8 @@ class ReasoningLines:
             case "tool_finished":
                 return self._describe_result(event.tool_finished.execution)
             case "step_finished" if not self._has_plan:
-                is_invalid = event.step_finished.outcome == agent_pb2.STEP_OUTCOME_INVALID_PLAN
-                return Line(f"{self._step}: {'its plan could not be read' if is_invalid else 'was stopped'}", "yellow")
+                outcome = _OUTCOMES.get(event.step_finished.outcome, "was stopped")
+                return Line(f"{self._step}: {outcome}", "yellow")
             case "reasoning_finished":
                 return Line(_describe_end(event.reasoning_finished))
             case _:
@@ -97,8 +101,8 @@ class ReasoningLines:
     def _describe_result(self, execution: agent_pb2.ToolExecution) -> Line:
         self._running.pop(execution.call_id, None)
         number, status = self._numbers.get(execution.call_id, 0), _STATUSES.get(execution.status, "ended")
-        head = f"  tool {number}: {status} in {_format_duration(execution.duration)}"
-        result = _select_lines(f"{execution.error} {execution.result}")
+        head = f"  tool {number}: {status} in {format_duration(execution.duration)}"
+        result = select_lines(f"{execution.error} {execution.result}")
         is_ok = execution.status == agent_pb2.TOOL_STATUS_OK
         return Line(f"{head}: {_indent(result)}" if result else head, "dim" if is_ok else "yellow")
 
@@ -106,14 +110,15 @@ class ReasoningLines:
 def _describe_end(finished: agent_pb2.ReasoningFinished) -> str:
     steps, calls = _format_count(finished.step_count, "step"), _format_count(finished.tool_call_count, "tool call")
     reason = _ENDS.get(finished.reason, "stopped")
-    return f"thought for {_format_duration(finished.duration)}, {steps}, {calls}: {reason}"
+    return f"thought for {format_duration(finished.duration)}, {steps}, {calls}: {reason}"
 
 
 def _format_count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _format_duration(duration: Duration) -> str:
+def format_duration(duration: Duration) -> str:
+    """Returns a duration in seconds, or in milliseconds where it is short."""
     milliseconds = duration.ToMicroseconds() / 1000
     if milliseconds >= 1000:
         return f"{milliseconds / 1000:.1f} s"
@@ -124,7 +129,7 @@ def _indent(lines: Iterable[str]) -> str:
     return f"\n{_INDENT}".join(lines)
 
 
-def _select_lines(text: str) -> list[str]:
+def select_lines(text: str) -> list[str]:
     """Returns the first lines of a text, each of them shortened."""
     lines = text.strip().splitlines()
     return [*map(_shorten, lines[:_MAX_LINES]), *(["..."] if len(lines) > _MAX_LINES else [])]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass, field
 
-from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, messages_pb2
+from reasoning_grpc.v1 import agent_pb2, completion_pb2, events_pb2, messages_pb2, orchestration_pb2, routing_pb2
 
 
 class IncompleteStream(ValueError):
@@ -38,7 +38,10 @@ class Folder:
         self._completed: events_pb2.Completed | None = None
         self._reasoning_finished: agent_pb2.ReasoningFinished | None = None
         self._paused_run: messages_pb2.PausedRun | None = None
+        self._route_decision: routing_pb2.RouteDecision | None = None
+        """The decision that replaces the one of `started`. None while there is none."""
         self._settings: list[completion_pb2.EffectiveSetting] = []
+        self._tasks = _Tasks()
         self._steps = _Steps()
         self._answer = _Answer()
 
@@ -50,6 +53,10 @@ class Folder:
                 self._settings.extend(event.started.effective_settings)
             case "attempt_switched":
                 self._settings.extend(event.attempt_switched.effective_settings)
+            case kind if event.task or kind == "plan_created":
+                self._tasks.add(kind, event)
+            case "route_changed":
+                self._route_decision = event.route_changed.route_decision
             case "completed":
                 self._completed = event.completed
             case "reasoning_finished":
@@ -73,11 +80,13 @@ class Folder:
         """Returns the whole answer. Raises IncompleteStream before `completed`."""
         if self._started is None or self._completed is None:
             raise IncompleteStream("a stream without `started` or without `completed` is not a whole answer")
-        completed = self._completed
+        completed, decision = self._completed, self._route_decision
+        if decision is None and self._started.HasField("route_decision"):
+            decision = self._started.route_decision
         return completion_pb2.CompleteResponse(
             response_id=self._started.response_id,
             trace_id=self._started.trace_id,
-            route_decision=self._started.route_decision if self._started.HasField("route_decision") else None,
+            route_decision=decision,
             model=completed.model,
             message=self.message(),
             steps=self._steps.steps,
@@ -90,7 +99,39 @@ class Folder:
             timings=completed.timings if completed.HasField("timings") else None,
             attempts=completed.attempts,
             effective_settings=self._settings,
+            plans=self._tasks.plans,
+            tasks=self._tasks.tasks,
         )
+
+
+class _Tasks:
+    """The plans, and the attempts at tasks that have ended. The events of different attempts interleave."""
+
+    def __init__(self) -> None:
+        self.plans: list[orchestration_pb2.PlanCreated] = []
+        self.tasks: list[orchestration_pb2.Task] = []
+        self._steps: dict[int, _Steps] = {}
+        self._ends: dict[int, agent_pb2.ReasoningFinished] = {}
+
+    def add(self, kind: str | None, event: events_pb2.StreamCompleteResponse) -> None:
+        match kind:
+            case "plan_created":
+                self.plans.append(event.plan_created)
+            case "reasoning_finished":
+                self._ends[event.task] = event.reasoning_finished
+            case "task_finished":
+                self.tasks.append(self._build_task(event))
+            case _:
+                self._steps.setdefault(event.task, _Steps()).add(kind, event)
+
+    def _build_task(self, event: events_pb2.StreamCompleteResponse) -> orchestration_pb2.Task:
+        task = orchestration_pb2.Task()
+        task.CopyFrom(event.task_finished.task)
+        if (steps := self._steps.get(event.task)) is not None:
+            task.steps.extend(steps.steps)
+        if (end := self._ends.get(event.task)) is not None:
+            task.reasoning_finished.CopyFrom(end)
+        return task
 
 
 class _Steps:

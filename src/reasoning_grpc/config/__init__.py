@@ -15,7 +15,15 @@ from reasoning_grpc.config.routing import (
     RuleCondition,
     RuleEntry,
 )
-from reasoning_grpc.config.settings import AUTO_WORKERS, Config, LogFormat, Option, Settings, options
+from reasoning_grpc.config.settings import (
+    AUTO_WORKERS,
+    Config,
+    LogFormat,
+    Option,
+    OrchestrationUse,
+    Settings,
+    options,
+)
 from reasoning_grpc.config.succession import find_kept_options, keep_unchanged_entries
 from reasoning_grpc.config.tools import MCP_SEPARATOR, TOOL_NAME, McpServerEntry, ToolEntry, ToolLimits
 from reasoning_grpc.config.upstream_proxy import UpstreamProxyEntry
@@ -35,6 +43,7 @@ __all__ = [
     "McpServerEntry",
     "ModelEntry",
     "Option",
+    "OrchestrationUse",
     "PartKind",
     "ProxyEntry",
     "RouteEntry",

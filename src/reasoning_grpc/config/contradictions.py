@@ -6,12 +6,11 @@ from typing import Final
 
 from reasoning_grpc.config.model_entry import MODEL_NAME, MODEL_NAME_RULE
 from reasoning_grpc.config.problems import suggest
-from reasoning_grpc.config.settings import Config, Settings
+from reasoning_grpc.config.settings import Config, OrchestrationUse, Settings
 from reasoning_grpc.domain import RoutingMode
 
 _LARGEST_PORT: Final = 65535
-_DEFAULT_MODES: Final = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING, RoutingMode.AUTO})
-_BUILT_IN_ROUTES: Final = frozenset(mode.value.lower() for mode in (RoutingMode.PASSTHROUGH, RoutingMode.REASONING))
+_BUILT_IN_ROUTES: Final = frozenset(mode.value.lower() for mode in RoutingMode if mode is not RoutingMode.AUTO)
 
 
 def find_contradictions(config: Config) -> list[str]:
@@ -46,8 +45,9 @@ def _find_tls_problems(config: Config) -> Iterator[str]:
 
 def _find_routing_problems(config: Config) -> Iterator[str]:
     """Yields unknown names of routes and callers; only the server's wiring can find unknown names of models."""
-    if config.settings.default_mode not in _DEFAULT_MODES:
-        yield "default_mode: no build serves orchestration yet"
+    settings = config.settings
+    if settings.default_mode is RoutingMode.ORCHESTRATION and settings.orchestration is OrchestrationUse.OFF:
+        yield "default_mode: is orchestration, which the option orchestration switches off"
     known = _BUILT_IN_ROUTES | config.routes.keys()
     for rule in config.rules:
         if rule.route not in known | {RoutingMode.AUTO.value.lower()}:

@@ -16,8 +16,8 @@ E = TypeVar("E", bound=StrEnum)
 
 ROUTE_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _RULE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_MODES: Final = (RoutingMode.PASSTHROUGH, RoutingMode.REASONING)
-"""The modes that a route may have. AUTO asks the classifier and is no path; no build serves ORCHESTRATION."""
+_MODES: Final = (RoutingMode.PASSTHROUGH, RoutingMode.REASONING, RoutingMode.ORCHESTRATION)
+"""The modes that a route may have. AUTO asks the classifier and is no path."""
 _BUILT_IN: Final = frozenset(mode.value.lower() for mode in RoutingMode)
 _MOST: Final = 2**31 - 1
 

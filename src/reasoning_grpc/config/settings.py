@@ -43,6 +43,16 @@ class EmbeddedUse(StrEnum):
     OFF = "off"
 
 
+class OrchestrationUse(StrEnum):
+    """Whether the server serves the mode ORCHESTRATION."""
+
+    OFFERED = "offered"
+    """The classifier may choose it too."""
+    REQUESTED = "requested"
+    """Requests, metadata, rules and the default mode may choose it."""
+    OFF = "off"
+
+
 def _option(
     default: Any,
     help_text: str,
@@ -344,6 +354,25 @@ class Settings:
         minimum=16 * 1024,
         maximum=16 * 1024 * 1024,
     )
+    orchestration: OrchestrationUse = _option(
+        OrchestrationUse.OFFERED,
+        "When requests are split into tasks: offered (the classifier may choose it too), requested (by the request, "
+        "metadata, rules or the default mode), off.",
+    )
+    orchestration_max_tasks: int = _option(8, "Most tasks into which a request is split.", minimum=1, maximum=100)
+    orchestration_max_parallel_tasks: int = _option(
+        4, "Most tasks of a request that run at the same time.", minimum=1, maximum=100
+    )
+    orchestration_max_steps: int = _option(32, "Most steps of all tasks of a request.", minimum=1, maximum=10_000)
+    orchestration_max_tool_calls: int = _option(
+        64, "Most tool calls of all tasks of a request.", minimum=0, maximum=100_000
+    )
+    orchestration_timeout_seconds: float = _option(
+        300.0, "Longest time for the plan and the tasks, whatever the caller's deadline.", minimum=0.001
+    )
+    orchestration_plan_prompt: Path | None = _option(None, "File with the planner's instructions.")
+    orchestration_task_prompt: Path | None = _option(None, "File with what asks an agent for the result of a task.")
+    orchestration_answer_prompt: Path | None = _option(None, "File with what asks for the answer from the results.")
     max_connection_age_seconds: float = _option(
         600.0,
         "Age at which a client's connection takes no new calls, so that the client connects again; 0: never.",

@@ -38,6 +38,7 @@ from reasoning_grpc.domain.models import (
     ThinkTags,
     Wire,
 )
+from reasoning_grpc.domain.orchestration import PlannedTask, RouteChangeCause, Task, TaskOutcome
 from reasoning_grpc.domain.pauses import Approval, CallerAnswer, PausedRun, Suspension, UsedStates, WaitingCall
 from reasoning_grpc.domain.prices import Cost, CostItem, CostSum, Prices, PriceTier, TokenKind, TokenPrices
 from reasoning_grpc.domain.quotas import (
@@ -150,6 +151,7 @@ __all__ = [
     "Part",
     "PartContent",
     "PausedRun",
+    "PlannedTask",
     "PriceTier",
     "Prices",
     "QuotaKind",
@@ -164,6 +166,7 @@ __all__ = [
     "ResponseFormat",
     "ResponseFormatKind",
     "Role",
+    "RouteChangeCause",
     "RouteDecision",
     "RouteRejectionCause",
     "RouteSource",
@@ -175,6 +178,8 @@ __all__ = [
     "Step",
     "StepOutcome",
     "Suspension",
+    "Task",
+    "TaskOutcome",
     "Text",
     "ThinkTags",
     "Timings",

@@ -26,6 +26,8 @@ class StepOutcome(StrEnum):
     """A limit or a deadline stopped the step."""
     PAUSED = "PAUSED"
     """The step waits for results of tool calls that only the caller can give."""
+    FAILED = "FAILED"
+    """A model call of the step failed, and with it the task. Elsewhere the whole request fails."""
 
 
 class ReasoningEnd(StrEnum):
@@ -63,6 +65,8 @@ class AgentOptions(Struct, frozen=True, kw_only=True):
     """None means all tools that the caller may use; empty means no tools."""
     step_timeout_seconds: float | None = None
     tool_timeout_seconds: float | None = None
+    max_tasks: int | None = None
+    """Tasks of a plan. Only orchestration uses it."""
 
 
 class Step(Struct, frozen=True, kw_only=True):

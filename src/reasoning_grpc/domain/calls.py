@@ -11,6 +11,7 @@ from reasoning_grpc.domain.agent import ReasoningEnd, StepOutcome
 from reasoning_grpc.domain.answers import FinishReason
 from reasoning_grpc.domain.clock import read_clock
 from reasoning_grpc.domain.models import Deployment, Secret
+from reasoning_grpc.domain.orchestration import TaskOutcome
 from reasoning_grpc.domain.prices import Cost
 from reasoning_grpc.domain.quotas import CallerLimits
 from reasoning_grpc.domain.routing import RouteDecision
@@ -77,6 +78,8 @@ class AgentReport:
     step_outcomes: list[StepOutcome] = field(default_factory=list)
     tool_calls: list[tuple[str, ToolStatus, float]] = field(default_factory=list)
     """The name, status and duration in seconds of each tool call."""
+    tasks: list[tuple[TaskOutcome, float]] = field(default_factory=list)
+    """The outcome and duration in seconds of each attempt at a task."""
 
 
 @dataclass(slots=True)

@@ -160,10 +160,10 @@ class ModelNotFound(RequestError):
 
 
 class RouteNotImplemented(RequestError):
-    """This build does not serve the route that the router chose."""
+    """This server does not serve the route that the router chose, because an option switches it off."""
 
     reason = "ROUTE_NOT_IMPLEMENTED"
-    sentence = 'This build does not serve the route "{route}".'
+    sentence = 'This server does not serve the route "{route}".'
 
     def __init__(self, decision: RouteDecision) -> None:
         super().__init__({"route": decision.route})

@@ -17,10 +17,13 @@ from reasoning_grpc.domain import (
     ModelCallPurpose,
     NextAction,
     PausedRun,
+    PlannedTask,
     Prices,
     ReasoningEnd,
+    RouteChangeCause,
     RouteDecision,
     StepOutcome,
+    Task,
     Timings,
     ToolCall,
     ToolExecution,
@@ -234,6 +237,36 @@ class RunPaused(Struct, frozen=True):
     """Name of the model that the run uses."""
 
 
+class PlanCreated(Struct, frozen=True):
+    """The planner has split the request into tasks."""
+
+    revision: int
+    tasks: tuple[PlannedTask, ...]
+    max_parallel_tasks: int
+
+
+class TaskStarted(Struct, frozen=True):
+    """An attempt at a task starts."""
+
+    id: str
+    attempt: int
+    model: str
+
+
+class TaskFinished(Struct, frozen=True):
+    """An attempt at a task has ended, or a task ended that never began."""
+
+    task: Task
+    """It has no steps and no end of thinking, because events of their own have reported them."""
+
+
+class RouteChanged(Struct, frozen=True):
+    """The reasoning agent answers, because the planner gave no plan that can be used."""
+
+    route_decision: RouteDecision
+    cause: RouteChangeCause
+
+
 class Heartbeat(Struct, frozen=True):
     """No other event was sent for the requested interval."""
 
@@ -253,7 +286,16 @@ class Completed(Struct, frozen=True):
 
 ModelCallEvent = ModelCallStarted | AttemptSwitched | ModelCallFinished | ModelCallFailed
 AgentEvent = StepStarted | StepPlanned | ToolStarted | ToolFinished | StepFinished | ReasoningFinished | RunPaused
-Event = Started | ModelCallEvent | AgentEvent | Delta | InternalDelta | Heartbeat | Completed
+TaskEvent = PlanCreated | TaskStarted | TaskFinished | RouteChanged
+Event = Started | ModelCallEvent | AgentEvent | TaskEvent | Delta | InternalDelta | Heartbeat | Completed
+
+
+class EventOfTask(Struct, frozen=True):
+    """An event of an attempt at a task."""
+
+    task: int
+    """Number of the attempt in the whole answer."""
+    event: Event
 
 
 class StreamEvent(Struct, frozen=True):
@@ -267,3 +309,5 @@ class StreamEvent(Struct, frozen=True):
     """Number of the model call that the event belongs to; 0 before the first one."""
     event: Event
     step: int = 0
+    task: int = 0
+    """Number of the attempt at a task that the event belongs to; 0 outside of tasks."""

@@ -1,6 +1,7 @@
 """`CompletionBuilder`: folds the events of a stream into the whole answer."""
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reasoning_grpc.domain import (
     EffectiveSetting,
@@ -11,6 +12,7 @@ from reasoning_grpc.domain import (
     Refusal,
     Role,
     Step,
+    Task,
     Text,
     ToolCall,
     ToolExecution,
@@ -20,14 +22,17 @@ from reasoning_grpc.domain.events import (
     Completed,
     ContentDelta,
     Event,
+    PlanCreated,
     ReasoningDelta,
     ReasoningFinished,
+    RouteChanged,
     RunPaused,
     Started,
     StepFinished,
     StepPlanned,
     StepStarted,
     StreamEvent,
+    TaskFinished,
     ToolCallDelta,
     ToolFinished,
 )
@@ -46,12 +51,15 @@ class Completion(Struct, frozen=True):
     """The last part of the message when the run waits for its caller; None when it does not."""
     effective_settings: tuple[EffectiveSetting, ...] = ()
     """The settings of `started`, followed by the settings of each switch to another model."""
+    plans: tuple[PlanCreated, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    """Every attempt at a task, in the order in which they ended."""
 
 
 class CompletionBuilder:
     """Builds the whole answer from the events of its stream."""
 
-    __slots__ = ("_answer", "_completed", "_finished", "_settings", "_started", "_steps")
+    __slots__ = ("_answer", "_completed", "_finished", "_settings", "_started", "_steps", "_tasks")
 
     def __init__(self) -> None:
         self._answer = MessageBuilder()
@@ -62,18 +70,26 @@ class CompletionBuilder:
         self._finished: ReasoningFinished | None = None
         self._settings: list[EffectiveSetting] = []
         """The settings of the switches to another model."""
+        self._tasks: TaskBuilder | None = None
+        """None until there is a plan."""
 
     def record(self, placed: StreamEvent) -> None:
         """Records the next event of the stream."""
         event = placed.event
-        if isinstance(event, Started):
+        if isinstance(event, AttemptSwitched):
+            self._settings += event.effective_settings
+        elif placed.task or isinstance(event, PlanCreated):
+            if self._tasks is None:
+                self._tasks = TaskBuilder()
+            self._tasks.record(placed.task, event)
+        elif isinstance(event, Started):
             self._started = event
         elif isinstance(event, Completed):
             self._completed = event
-        elif isinstance(event, AttemptSwitched):
-            self._settings += event.effective_settings
         elif isinstance(event, ReasoningFinished):
             self._finished = event
+        elif isinstance(event, RouteChanged) and self._started is not None:
+            self._started = replace(self._started, route_decision=event.route_decision)
         elif placed.step:
             if self._steps is None:
                 self._steps = StepBuilder()
@@ -93,7 +109,36 @@ class CompletionBuilder:
             self._finished,
             self._answer.paused_run,
             (*self._started.effective_settings, *self._settings),
+            () if self._tasks is None else tuple(self._tasks.plans),
+            () if self._tasks is None else tuple(self._tasks.tasks),
         )
+
+
+class TaskBuilder(Struct):
+    """Builds tasks from their events, which interleave."""
+
+    plans: list[PlanCreated] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    """The attempts at tasks that have ended."""
+    _steps: dict[int, "StepBuilder"] = field(default_factory=dict)
+    """The steps of each attempt that has not ended, by its number."""
+    _ends: dict[int, ReasoningFinished] = field(default_factory=dict)
+
+    def record(self, number: int, event: Event) -> None:
+        """Records a plan, or one event of the attempt with this number."""
+        match event:
+            case PlanCreated():
+                self.plans.append(event)
+            case ReasoningFinished():
+                self._ends[number] = event
+            case TaskFinished(task=task):
+                steps = self._steps.pop(number, None)
+                end = self._ends.pop(number, None)
+                self.tasks.append(replace(task, steps=tuple(steps.steps) if steps else (), reasoning_finished=end))
+            case _:
+                if number not in self._steps:
+                    self._steps[number] = StepBuilder()
+                self._steps[number].record(event)
 
 
 class StepBuilder(Struct):

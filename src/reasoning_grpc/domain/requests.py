@@ -149,6 +149,7 @@ class IncludeOptions(Struct, frozen=True):
     thoughts: bool = False
     tool_results: bool = False
     model_calls: bool = False
+    task_results: bool = False
 
 
 class EffectiveSetting(Struct, frozen=True):

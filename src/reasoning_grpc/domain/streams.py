@@ -1,8 +1,10 @@
-"""Functions for async generators of events: they add heartbeats, or merge several generators."""
+"""Async generators of events: heartbeats are added to them, or several are merged."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import TypeVar
+from contextlib import aclosing
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -61,3 +63,54 @@ async def merge(sources: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[T,
         await asyncio.gather(*waiting, return_exceptions=True)
         for source in sources:
             await source.aclose()
+
+
+class MergedSources(Generic[T]):
+    """Joins the events of sources as they come.
+
+    Each source runs in a task of its own, and continues when its last event has been consumed. So it holds at most one
+    event, and whoever consumes the events has recorded an event before its source goes on.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ready: deque[tuple[T, asyncio.Future[None]]] = deque()
+        """The events that were not consumed, each with what its source waits for."""
+        self._news = asyncio.Event()
+        """Set when there is an event, or a source has ended."""
+
+    def add(self, source: AsyncGenerator[T, None]) -> None:
+        """Adds a source. It is closed at its end, or when `events` is closed."""
+        task = asyncio.create_task(self._read(source))
+        self._tasks.add(task)
+        task.add_done_callback(lambda _: self._news.set())
+
+    async def events(self) -> AsyncGenerator[T, None]:
+        """Yields the events until no source is left. An error of one source closes the others, and is raised."""
+        try:
+            while True:
+                self._news.clear()
+                while self._ready:
+                    event, consumed = self._ready.popleft()
+                    yield event
+                    if not consumed.done():
+                        consumed.set_result(None)
+                for task in [each for each in self._tasks if each.done()]:
+                    self._tasks.remove(task)
+                    task.result()
+                if not self._tasks:
+                    return
+                await self._news.wait()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _read(self, source: AsyncGenerator[T, None]) -> None:
+        loop = asyncio.get_running_loop()
+        async with aclosing(source) as events:
+            async for event in events:
+                consumed = loop.create_future()
+                self._ready.append((event, consumed))
+                self._news.set()
+                await consumed

@@ -15,6 +15,8 @@ class ModelCallPurpose(StrEnum):
     ROUTING = "ROUTING"
     STEP = "STEP"
     REPAIR = "REPAIR"
+    PLAN = "PLAN"
+    """The call splits the request into tasks."""
     SYNTHESIS = "SYNTHESIS"
     ANSWER = "ANSWER"
 
@@ -90,6 +92,8 @@ class ModelCallUsage(Struct, frozen=True):
     purpose: ModelCallPurpose
     model: str
     usage: Usage
+    task: int = 0
+    """Number of the task to which the call belongs; 0 outside of tasks."""
 
 
 class Timings(Struct, frozen=True):

@@ -22,7 +22,7 @@ class Account(Struct):
         self.attempts.append(attempt)
         before = self._calls.get(call)
         if before is not None:
-            attempt = ModelCallUsage(call, attempt.purpose, attempt.model, before.usage + usage)
+            attempt = ModelCallUsage(call, attempt.purpose, attempt.model, before.usage + usage, attempt.task)
         self._calls[call] = attempt
         self._usage = usage if self._usage is None else self._usage + usage
         self._step_usage = usage if self._step_usage is None else self._step_usage + usage

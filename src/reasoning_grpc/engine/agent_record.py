@@ -7,25 +7,27 @@ from reasoning_grpc.domain.events import ReasoningFinished, StepFinished, ToolFi
 class AgentRecord:
     """What the agent has done for a request so far."""
 
-    __slots__ = ("_running", "_since", "report", "tool_seconds")
+    __slots__ = ("_since", "report", "running", "tool_seconds")
 
-    def __init__(self) -> None:
-        self.report = AgentReport()
+    def __init__(self, report: AgentReport | None = None) -> None:
+        """A task adds to the `report` of its request."""
+        self.report = AgentReport() if report is None else report
         self.tool_seconds = 0.0
         """The time in which at least one tool ran."""
-        self._running = 0
+        self.running = 0
+        """The tools that run now."""
         self._since = 0.0
 
     def start_tool(self, elapsed: float) -> None:
         """Records that a tool began; several may run at once."""
-        if not self._running:
+        if not self.running:
             self._since = elapsed
-        self._running += 1
+        self.running += 1
 
     def finish_tool(self, event: ToolFinished, elapsed: float) -> None:
         """Records that a tool has ended."""
-        self._running -= 1
-        if not self._running:
+        self.running -= 1
+        if not self.running:
             self.tool_seconds += elapsed - self._since
         execution = event.execution
         self.report.tool_calls.append((execution.name, execution.status, execution.duration_seconds))

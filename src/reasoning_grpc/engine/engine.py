@@ -20,7 +20,15 @@ from reasoning_grpc.domain import (
     read_clock,
 )
 from reasoning_grpc.domain.errors import ReasoningError, RouteNotImplemented
-from reasoning_grpc.domain.events import AttemptSwitched, Completed, Event, Started, StreamEvent
+from reasoning_grpc.domain.events import (
+    AttemptSwitched,
+    Completed,
+    Event,
+    EventOfTask,
+    RouteChanged,
+    Started,
+    StreamEvent,
+)
 from reasoning_grpc.domain.streams import add_heartbeats
 from reasoning_grpc.engine.captured_content import capture_content
 from reasoning_grpc.engine.effective_settings import add_changed_settings, find_initial_settings
@@ -28,15 +36,18 @@ from reasoning_grpc.engine.inclusion import SELECTIONS, select_included
 from reasoning_grpc.engine.ledger import Entry, Ledger
 from reasoning_grpc.engine.passthrough import build_direct_call
 from reasoning_grpc.engine.pausing import select_first_request, stream_pausable_run
+from reasoning_grpc.engine.task_ledger import TaskLedgers
 from reasoning_grpc.llm import ContextWindows, ResilientModel
+from reasoning_grpc.orchestrator import Orchestrator, TaskModel
 from reasoning_grpc.pauses import OpenedPause, Pauses
 from reasoning_grpc.router import EventCallback, Router
 from reasoning_grpc.telemetry import find_recording_span
 
 logger = logging.getLogger("reasoning_grpc.engine")
 
-SERVED_MODES = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
-"""The modes that this build serves."""
+_MODES_OF_AGENTS = frozenset({RoutingMode.REASONING, RoutingMode.ORCHESTRATION})
+_SPECIAL = (AttemptSwitched, EventOfTask, RouteChanged)
+"""The events that are changed, or that change something, before they are recorded."""
 
 
 class Engine:
@@ -50,16 +61,21 @@ class Engine:
         windows: ContextWindows,
         agent: Agent,
         pauses: Pauses,
+        orchestrator: Orchestrator | None = None,
         *,
         captures_content: bool = False,
     ) -> None:
-        """`captures_content` puts the question and the answer of each call on its span."""
+        """Without an orchestrator, requests for its mode are refused.
+
+        `captures_content` puts the question and the answer of each call on its span.
+        """
         self._table = table
         self._router = router
         self._model = model
         self._windows = windows
         self._agent = agent
         self._pauses = pauses
+        self._orchestrator = orchestrator
         self._captures_content = captures_content
 
     def run(
@@ -138,7 +154,7 @@ class Engine:
         report.route_decision, report.model, report.labels = decision, decision.model, request.labels
         if model is None:  # `rules_only`, and no rule decided
             return decision, None, ()
-        if decision.mode not in SERVED_MODES:
+        if decision.mode is RoutingMode.ORCHESTRATION and self._orchestrator is None:
             raise RouteNotImplemented(decision)
         return decision, model, self._table.find_fallbacks(request, model, context.caller)
 
@@ -160,11 +176,11 @@ class Engine:
                         yield ledger.hand_over(included)
                         ledger.take_back()
                 async for event in path:
-                    if isinstance(event, AttemptSwitched):
-                        entry = ledger.record(add_changed_settings(event, request, ledger.purpose()))
+                    if isinstance(event, _SPECIAL):
+                        entry = _record_special(event, request, ledger, context)
                     else:
                         entry = ledger.record(event)
-                    select = SELECTIONS.get(type(event))
+                    select = SELECTIONS.get(type(entry.event))
                     if (included := entry if select is None else select(entry, include)) is not None:
                         yield ledger.hand_over(included)
                         ledger.take_back()
@@ -192,7 +208,7 @@ class Engine:
 
     async def _begin(
         self, request: CompletionRequest, context: CallContext, ledger: Ledger, opened: OpenedPause | None
-    ) -> tuple[list[Entry], AsyncGenerator[Event, None]]:
+    ) -> tuple[list[Entry], AsyncGenerator[Event | EventOfTask, None]]:
         """Returns `Started` with the events of routing behind it, and the path that the request takes.
 
         `opened` is the paused run that the request continues, if it does.
@@ -204,20 +220,29 @@ class Engine:
             request, context, ledger, lambda event: entries_of_routing.append(ledger.record(event))
         )
         assert model is not None
-        is_reasoning = decision.mode is RoutingMode.REASONING
+        has_agents = decision.mode in _MODES_OF_AGENTS
         direct = request
         if opened is not None:
             opened.check_decision(decision)
             direct = select_first_request(request, opened)
-        elif is_reasoning and request.tools:
+        elif has_agents and request.tools:
             direct = select_first_request(request, None)
         self._table.check_support(direct, model)
         fallbacks_in_use = self._table.select_supporting(direct, fallbacks)
         call = await self._windows.fit(build_direct_call(direct, model.name, fallbacks_in_use), request.context_policy)
         settings = find_initial_settings(request, decision, fallbacks, call)
         settings += self._model.list_effective_settings(call, context)
-        path: AsyncGenerator[Event, None]
-        if is_reasoning:
+        path: AsyncGenerator[Event | EventOfTask, None]
+        if decision.mode is RoutingMode.ORCHESTRATION:
+            assert self._orchestrator is not None
+            # A run that goes on names the model that it began with; whether it had tiers, its state knows.
+            of_run = direct if opened is None else replace(direct, model="")
+            models = await self._find_task_models(of_run, decision, context)
+            ledger.tasks = TaskLedgers(ledger)
+            tasks = await self._orchestrator.create_run(request, call, context, ledger.tasks, decision, models, opened)
+            settings += tasks.list_effective_settings()
+            path = stream_pausable_run(tasks, self._pauses, request, decision, context, opened)
+        elif has_agents:
             run = await self._agent.create_run(request, call, context, ledger.account, opened)
             settings += run.list_effective_settings()
             path = stream_pausable_run(run, self._pauses, request, decision, context, opened)
@@ -226,6 +251,41 @@ class Engine:
             path = self._model.stream_call(call, ModelCallPurpose.ANSWER, context)
         started = Started(ledger.response_id, decision, model.name, context.trace_id, tuple(settings))
         return [ledger.record(started), *entries_of_routing], path
+
+    async def _find_task_models(
+        self, request: CompletionRequest, decision: RouteDecision, context: CallContext
+    ) -> list[TaskModel]:
+        """Returns the models of the route's preferences, among which tasks choose, as far as they can serve them."""
+        models = []
+        for tier, name in self._router.find_task_models(request, decision).items():
+            try:
+                model = await self._table.find_model(name, context.caller, ())
+                self._table.check_support(request, model)
+            except ReasoningError:  # tasks do without a model that is not there, or that the caller may not use
+                continue
+            fallbacks = self._table.find_fallbacks(replace(request, fallback_models=()), model, context.caller)
+            models.append(TaskModel(tier, model.name, self._table.select_supporting(request, fallbacks)))
+        return models
+
+
+def _record_special(
+    event: AttemptSwitched | EventOfTask | RouteChanged,
+    request: CompletionRequest,
+    ledger: Ledger,
+    context: CallContext,
+) -> Entry:
+    """Records an event of a task in the ledger of the task, and completes what an event says about the request."""
+    match event:
+        case AttemptSwitched():
+            return ledger.record(add_changed_settings(event, request, ledger.purpose()))
+        case RouteChanged():
+            context.report.route_decision = event.route_decision
+            return ledger.record(event)
+        case EventOfTask(task=number, event=inner):
+            assert ledger.tasks is not None
+            if isinstance(inner, AttemptSwitched):  # the answer's own settings do not hold in tasks
+                inner = add_changed_settings(inner, request, ModelCallPurpose.STEP)
+            return ledger.tasks.find(number).record(inner)
 
 
 def _log_decision(decision: RouteDecision, context: CallContext) -> None:

@@ -1,4 +1,4 @@
-"""The content of events that a request includes: reasoning, thoughts, tool results and model calls."""
+"""The content of events that a request includes: reasoning, thoughts, results and model calls."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -14,6 +14,7 @@ from reasoning_grpc.domain.events import (
     ModelCallStarted,
     ReasoningDelta,
     StepPlanned,
+    TaskFinished,
     ToolFinished,
 )
 from reasoning_grpc.engine.ledger import Entry
@@ -47,6 +48,12 @@ def _select_execution(entry: Entry, include: IncludeOptions) -> Entry:
     return replace(entry, event=ToolFinished(replace(entry.event.execution, result="")))
 
 
+def _select_result(entry: Entry, include: IncludeOptions) -> Entry:
+    if include.task_results or not isinstance(entry.event, TaskFinished):
+        return entry
+    return replace(entry, event=TaskFinished(replace(entry.event.task, result="")))
+
+
 SELECTIONS: Final[Mapping[type[Event], Callable[[Entry, IncludeOptions], Entry | None]]] = {
     ReasoningDelta: _select_reasoning,
     ModelCallStarted: _select_model_call,
@@ -55,5 +62,6 @@ SELECTIONS: Final[Mapping[type[Event], Callable[[Entry, IncludeOptions], Entry |
     InternalDelta: _select_nothing,
     StepPlanned: _select_plan,
     ToolFinished: _select_execution,
+    TaskFinished: _select_result,
 }
 """The events whose content a request may include or not; all others are always included."""

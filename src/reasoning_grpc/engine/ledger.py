@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from msgspec import Struct
 
@@ -44,6 +44,9 @@ from reasoning_grpc.engine.agent_record import AgentRecord
 from reasoning_grpc.engine.pace import DeltaGaps
 from reasoning_grpc.llm import find_failed_usage, find_interrupted_usage
 
+if TYPE_CHECKING:
+    from reasoning_grpc.engine.task_ledger import TaskLedgers
+
 _NO_USAGE: Final = Usage(0, 0, 0, UsageSource.PROVIDER)
 """The tokens of a request that called no model."""
 
@@ -75,6 +78,8 @@ class Entry(Struct, frozen=True):
     """0 outside of steps."""
     elapsed_seconds: float
     """When the event happened, from the arrival of the request."""
+    task: int = 0
+    """Number of the task that the event belongs to; 0 outside of tasks."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,7 +124,14 @@ class Ledger:
     _taken_back: float = 0.0
     """When the client had read the last event."""
     _open: _OpenAttempt | None = None
-    _reached: bool = False
+    is_reached: bool = False
+    """Whether an upstream was reached, so that the request may have a cost."""
+    tasks: "TaskLedgers | None" = None
+    """The ledgers of tasks. None when the request has no tasks."""
+    _waits: int = 0
+    """The model calls and tools of tasks that are in progress; their times overlap."""
+    _waits_since: float = 0.0
+    """Whether an upstream was reached, so that the request may have a cost."""
     _last_call: ModelCallFinished | None = None
 
     def elapsed_seconds(self) -> float:
@@ -141,7 +153,7 @@ class Ledger:
 
     def has_effect(self) -> bool:
         """Returns whether a model call or a tool of the request did anything. A closed ledger knows."""
-        return self._reached or self.has_sent_output or self.account.usage() is not None
+        return self.is_reached or self.has_sent_output or self.account.usage() is not None
 
     def purpose(self) -> ModelCallPurpose | None:
         """Returns the purpose of the model call in progress; None when there is none."""
@@ -154,6 +166,10 @@ class Ledger:
             raise ValueError("no model call has ended")
         if usage is None:  # a run that only ran tools before it paused again
             usage, cost = _NO_USAGE, Cost(())
+        attempts, calls = self.attempts, self.account.model_calls()
+        if self.tasks is not None:  # those of tasks were recorded in the order in which they ended
+            attempts = sorted(attempts, key=lambda each: (each.call, each.number))
+            calls = tuple(sorted(calls, key=lambda each: each.call))
         total = self.elapsed_seconds()
         overhead = total - self._upstream_seconds - self._client_seconds
         if self.agent is not None:
@@ -163,10 +179,10 @@ class Ledger:
             answer.provider_finish_reason,
             answer.model,
             usage,
-            self.account.model_calls(),
+            calls,
             cost,
             Timings(self.queue_seconds, self._routed_seconds, self._first_token_seconds, total, max(0.0, overhead)),
-            tuple(self.attempts),
+            tuple(attempts),
         )
 
     def measure_pace(self) -> Pace | None:
@@ -183,13 +199,24 @@ class Ledger:
         self._handed_over = elapsed
         sequence = self.events
         self.events = sequence + 1
-        return StreamEvent(sequence, elapsed, entry.call, entry.event, entry.step)
+        return StreamEvent(sequence, elapsed, entry.call, entry.event, entry.step, entry.task)
 
     def take_back(self) -> None:
         """Records that the client has read the event that was handed over last."""
         elapsed = self.clock() - self.arrival_time
         self._taken_back = elapsed
-        self._client_seconds += elapsed - self._handed_over
+        if not self._waits:
+            self._client_seconds += elapsed - self._handed_over
+
+    def record_waits(self, change: int, elapsed: float) -> None:
+        """Records that so many more model calls and tools of tasks are in progress, or fewer."""
+        if not change:
+            return
+        if not self._waits:
+            self._waits_since = elapsed
+        self._waits += change
+        if not self._waits:
+            self._upstream_seconds += elapsed - self._waits_since
 
     def build_heartbeat(self) -> StreamEvent:
         """Returns a heartbeat for the client, which repeats the number of the event before it."""
@@ -201,13 +228,15 @@ class Ledger:
         Returns None when no upstream was reached.
         """
         failure = error if isinstance(error, ReasoningError) else None
+        if self.tasks is not None:
+            self.tasks.interrupt()
         elapsed = self.elapsed_seconds()
         if self._open is not None and self._open.start_offset_seconds <= elapsed:
             self._close_interrupted(self._open, failure, elapsed)
         if isinstance(failure, UpstreamError):
-            self._reached = self._reached or failure.is_upstream_reached
+            self.is_reached = self.is_reached or failure.is_upstream_reached
         usage = self.account.usage()
-        if not self._reached and usage is None:
+        if not self.is_reached and usage is None:
             return None
         return Progress(
             response_id=self.response_id,
@@ -255,7 +284,7 @@ class Ledger:
         self._open = _OpenAttempt(self.calls, event, started)
 
     def _record_switched(self, event: AttemptSwitched, elapsed: float) -> None:
-        self._reached = self._reached or event.is_upstream_reached
+        self.is_reached = self.is_reached or event.is_upstream_reached
         if (attempt := self._open) is not None:
             # No other attempt follows one of which something was sent.
             self._record_billed(
@@ -279,7 +308,7 @@ class Ledger:
         attempt = self._open
         if attempt is None:
             return
-        self._reached = self._reached or event.is_upstream_reached
+        self.is_reached = self.is_reached or event.is_upstream_reached
         ahead = attempt.start_offset_seconds - elapsed
         if ahead > 0:
             self._open = None

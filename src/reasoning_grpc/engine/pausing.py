@@ -7,7 +7,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from reasoning_grpc.domain import CallContext, CompletionRequest, RouteDecision, Suspension
-from reasoning_grpc.domain.events import Event, RunPaused, ToolCallDelta
+from reasoning_grpc.domain.events import Event, EventOfTask, RunPaused, ToolCallDelta
 from reasoning_grpc.pauses import OpenedPause, Pauses
 
 
@@ -17,13 +17,13 @@ class PausableRun(Protocol):
     suspension: Suspension | None
     """Set when the events have ended because the run waits."""
 
-    def events(self) -> AsyncGenerator[Event, None]:
+    def events(self) -> AsyncGenerator[Event | EventOfTask, None]:
         """Yields the events of the run, up to its answer unless it waits."""
         ...
 
 
 def select_first_request(request: CompletionRequest, opened: OpenedPause | None) -> CompletionRequest:
-    """Returns the request that a model would answer directly, without the caller's tools, which the agent calls.
+    """Returns the request that a model would answer directly, without the caller's tools, which agents call.
 
     For a request that continues a run, it is the one with which the run began.
     """
@@ -38,7 +38,7 @@ async def stream_pausable_run(
     decision: RouteDecision,
     context: CallContext,
     opened: OpenedPause | None,
-) -> AsyncGenerator[Event, None]:
+) -> AsyncGenerator[Event | EventOfTask, None]:
     """Yields the events of the run; when it waits, the calls for which it waits and its sealed state follow."""
     async with aclosing(run.events()) as events:
         async for event in events:

@@ -10,6 +10,7 @@ gradient_limit.py   finds out how many calls an upstream answers in time
 cooldowns.py        keeps calls away from an upstream that limits their rate
 retry_budget.py     bounds the retries by the attempts
 timeouts.py         the limits on the time of an attempt
+time_limit.py       ends a source of events at a time
 wait_timer.py       limits each of many waits with one timer
 think_tags.py       converts what a model writes between think tags to reasoning
 attempt_spans.py    a span of each attempt, in the conventions of OpenTelemetry that genai.py has
@@ -35,6 +36,7 @@ from reasoning_grpc.llm.port import LanguageModel, ModelCall, ServedModel, estim
 from reasoning_grpc.llm.prompt_size import PromptSize
 from reasoning_grpc.llm.resilient_model import ResilientModel
 from reasoning_grpc.llm.retries import RetryPolicy
+from reasoning_grpc.llm.time_limit import TimeIsUp, limit_time
 from reasoning_grpc.llm.timeouts import ModelTimeouts
 from reasoning_grpc.llm.token_estimates import estimate_text_tokens_cautiously, sum_prompt_tokens
 from reasoning_grpc.llm.upstream_guard import GuardPolicy, UpstreamGuards
@@ -56,6 +58,7 @@ __all__ = [
     "ResilientModel",
     "RetryPolicy",
     "ServedModel",
+    "TimeIsUp",
     "UpstreamGuards",
     "WaitTimer",
     "WaitTimers",
@@ -64,5 +67,6 @@ __all__ = [
     "estimate_text_tokens_cautiously",
     "find_failed_usage",
     "find_interrupted_usage",
+    "limit_time",
     "sum_prompt_tokens",
 ]

@@ -21,8 +21,8 @@ from reasoning_grpc.domain.errors import RouteNotAllowed
 from reasoning_grpc.router.classifier import Classifier, EventCallback, Verdict
 from reasoning_grpc.router.routes import Route, Routes
 
-_SERVED: Final = frozenset({RoutingMode.PASSTHROUGH, RoutingMode.REASONING})
-"""The modes that the classifier may choose. No build serves ORCHESTRATION yet, and AUTO is what it decides."""
+_AGENTS: Final = frozenset({RoutingMode.REASONING, RoutingMode.ORCHESTRATION})
+"""The modes in which agents work, which cannot run the caller's own tools."""
 _ONLY_ONE: Final = "It is the only route that this request may take."
 _CHOSEN: Final = "The classifier chose it."
 _EMBEDDED: Final = "The embedding chose it."
@@ -39,10 +39,21 @@ _REJECTION_REASONS: Final[Mapping[RouteRejectionCause, str]] = {
 class AutomaticMode:
     """Finds the route of requests that leave it to the server."""
 
-    def __init__(self, table: ModelTable, classifier: Classifier, routes: Routes, default_mode: RoutingMode) -> None:
+    def __init__(
+        self,
+        table: ModelTable,
+        classifier: Classifier,
+        routes: Routes,
+        default_mode: RoutingMode,
+        *,
+        offers_orchestration: bool,
+    ) -> None:
         self._table = table
         self._classifier = classifier
         self._routes = routes
+        self._offered = {RoutingMode.PASSTHROUGH, RoutingMode.REASONING}
+        if offers_orchestration:
+            self._offered.add(RoutingMode.ORCHESTRATION)
         self._fallback = routes.for_mode(RoutingMode.PASSTHROUGH if default_mode is RoutingMode.AUTO else default_mode)
 
     async def decide(
@@ -98,8 +109,8 @@ class AutomaticMode:
 
     def _split_by_ability(self, request: CompletionRequest, caller: Caller) -> tuple[list[Route], list[Route]]:
         """Splits the routes that the caller may take into those that can serve the request and those that cannot."""
-        routes = [each for each in self._routes if each.mode in _SERVED and caller.may_use_route(each.name)]
-        unable = [each for each in routes if request.tools and each.mode is RoutingMode.REASONING]
+        routes = [each for each in self._routes if each.mode in self._offered and caller.may_use_route(each.name)]
+        unable = [each for each in routes if request.tools and each.mode in _AGENTS]
         return [each for each in routes if each not in unable], unable
 
     def _may_use_model(self, decision: RouteDecision, caller: Caller) -> bool:

@@ -28,10 +28,9 @@ class ClassifierPrompt:
         """Yields the messages that precede the conversation."""
         listed = "\n".join(f"- {route.name}: {route.description}" for route in routes)
         yield _message(Role.SYSTEM, self.text.replace(ROUTES_PLACEHOLDER, listed))
-        # The examples say nothing about other routes, and larger models need none.
-        if model.source is ModelSourceKind.EMBEDDED and {name for _, name in self.examples} == {
-            route.name for route in routes
-        }:
+        # Larger models need none. A route without an example among those that have some is as good as never chosen.
+        names = {route.name for route in routes}
+        if model.source is ModelSourceKind.EMBEDDED and names.issuperset(name for _, name in self.examples):
             for window, name in self.examples:
                 yield conversation_message(window)
                 yield _message(Role.ASSISTANT, json.dumps({"route": name}))

@@ -1,13 +1,21 @@
 """`Router`: the first of these that matches decides a route: rules, the request, its metadata, the default."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from reasoning_grpc.catalog import ModelTable
-from reasoning_grpc.domain import CallContext, CompletionRequest, ModelInfo, RouteDecision, RouteSource, RoutingMode
+from reasoning_grpc.domain import (
+    CallContext,
+    CompletionRequest,
+    ModelInfo,
+    RouteDecision,
+    RouteSource,
+    RoutingMode,
+    RoutingPreference,
+)
 from reasoning_grpc.domain.errors import FieldViolation, InvalidRequest, RouteNotAllowed
 from reasoning_grpc.router.automatic import AutomaticMode
 from reasoning_grpc.router.classifier import Classifier, EventCallback
@@ -38,13 +46,16 @@ class Router:
         default_mode: RoutingMode = RoutingMode.PASSTHROUGH,
         routes: Routes | None = None,
         rules: Iterable[Rule] = (),
+        offers_orchestration: bool = True,
     ) -> None:
-        """`rules` are tried before the built-in ones."""
+        """`rules` are tried before the built-in ones. The classifier may choose only modes that are offered."""
         self._table = table
         self._routes = routes or Routes()
         self._rules = (*rules, *BUILT_IN_RULES)
         self._default_mode = default_mode
-        self._automatic = AutomaticMode(table, classifier, self._routes, default_mode)
+        self._automatic = AutomaticMode(
+            table, classifier, self._routes, default_mode, offers_orchestration=offers_orchestration
+        )
 
     async def decide(
         self, request: CompletionRequest, context: CallContext, on_event: EventCallback, *, rules_only: bool = False
@@ -76,6 +87,17 @@ class Router:
             raise RouteNotAllowed({"route": decision.route})
         model = await self._table.find_model(decision.model, context.caller, request.fallback_models)
         return (decision if decision.model == model.name else replace(decision, model=model.name)), model
+
+    def find_task_models(self, request: CompletionRequest, decision: RouteDecision) -> Mapping[RoutingPreference, str]:
+        """Returns the models of the route of a decision by preference, among which tasks may choose.
+
+        It is empty when the request or a rule chose the model, because then all tasks have it.
+        """
+        route = self._routes.find(decision.route)
+        if route is None or request.model:
+            return {}
+        own = {route.model or self._table.find_default(), *route.preferred_models.values()}
+        return route.preferred_models if decision.model in own else {}
 
     def _read_requested(self, request: CompletionRequest, context: CallContext) -> _Requested:
         name = request.routing.route

@@ -56,7 +56,7 @@ BUILT_IN: Final = (
     Route(
         name="orchestration",
         mode=RoutingMode.ORCHESTRATION,
-        description="Work for several agents at once.",
+        description="Work that splits into several independent parts, each with research or tools of its own.",
     ),
 )
 """One route for each mode, named after it."""

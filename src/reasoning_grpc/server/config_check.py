@@ -14,6 +14,7 @@ from reasoning_grpc.catalog import (
 )
 from reasoning_grpc.config import ClassifierStrategy, Config, suggest
 from reasoning_grpc.litellm_model import find_price_map
+from reasoning_grpc.orchestrator import GOAL_PLACEHOLDER, MEMBERS_PLACEHOLDER
 from reasoning_grpc.router import ROUTES_PLACEHOLDER
 from reasoning_grpc.router.embedding import InvalidExamples, is_embedding_installed, parse_examples
 from reasoning_grpc.tools import find_tool_problems
@@ -56,6 +57,9 @@ def _find_prompt_problems(config: Config) -> Iterator[str]:
         ("agent_plan_prompt", settings.agent_plan_prompt, TOOLS_PLACEHOLDER),
         ("agent_native_prompt", settings.agent_native_prompt, ""),
         ("agent_answer_prompt", settings.agent_answer_prompt, ""),
+        ("orchestration_plan_prompt", settings.orchestration_plan_prompt, MEMBERS_PLACEHOLDER),
+        ("orchestration_task_prompt", settings.orchestration_task_prompt, GOAL_PLACEHOLDER),
+        ("orchestration_answer_prompt", settings.orchestration_answer_prompt, ""),
     ):
         if file is None:
             continue

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from reasoning_grpc.config import (
     ClassifierEntry,
     ClassifierStrategy,
     Config,
+    OrchestrationUse,
     ProxyEntry,
     Settings,
     decode_pause_key,
@@ -42,6 +43,13 @@ from reasoning_grpc.llm import (
     ResilientModel,
     RetryPolicy,
     UpstreamGuards,
+)
+from reasoning_grpc.orchestrator import (
+    OrchestrationLimits,
+    OrchestrationPrompts,
+    Orchestrator,
+    load_orchestration_prompt,
+    load_planner_examples,
 )
 from reasoning_grpc.pauses import PauseMemory, Pauses, SealingKeys
 from reasoning_grpc.quotas import MemoryQuotas
@@ -144,6 +152,9 @@ def build_parts(
     router = _build_router(config, table, _trace_classifier(router_embedding or asked, tracer))
     spans = AgentSpans(tracer, captures_content=telemetry.captures_content)
     agent = Agent(model, windows, toolbox, _build_limits(settings), _read_prompts(settings), spans)
+    orchestrator = None
+    if settings.orchestration is not OrchestrationUse.OFF:
+        orchestrator = _build_orchestrator(settings, agent, model, windows, spans)
     return ServerParts(
         config=config,
         engine=Engine(
@@ -153,6 +164,7 @@ def build_parts(
             windows,
             agent,
             _build_pauses(config, lasting.pause_memory),
+            orchestrator,
             captures_content=telemetry.captures_content,
         ),
         adapter=adapter,
@@ -307,6 +319,7 @@ def _build_router(config: Config, table: ModelTable, classifier: Classifier) -> 
         default_mode=config.settings.default_mode,
         routes=Routes(config.routes.values()),
         rules=[build_rule(rule) for rule in config.rules],
+        offers_orchestration=config.settings.orchestration is OrchestrationUse.OFFERED,
     )
 
 
@@ -338,6 +351,32 @@ def _build_router_embedding(
 
 def _trace_classifier(classifier: Classifier, tracer: Tracer | None) -> Classifier:
     return classifier if tracer is None else TracedClassifier(classifier, tracer)
+
+
+def _build_orchestrator(
+    settings: Settings, agent: Agent, model: ResilientModel, windows: ContextWindows, spans: AgentSpans
+) -> Orchestrator:
+    limits = OrchestrationLimits(
+        max_tasks=settings.orchestration_max_tasks,
+        max_parallel_tasks=settings.orchestration_max_parallel_tasks,
+        agent=replace(
+            _build_limits(settings),
+            max_steps=settings.orchestration_max_steps,
+            max_tool_calls=settings.orchestration_max_tool_calls,
+            timeout_seconds=settings.orchestration_timeout_seconds,
+        ),
+    )
+    prompts = OrchestrationPrompts(
+        plan=_read_orchestration_prompt(settings.orchestration_plan_prompt, "planner"),
+        task=_read_orchestration_prompt(settings.orchestration_task_prompt, "task"),
+        answer=_read_orchestration_prompt(settings.orchestration_answer_prompt, "synthesis"),
+        examples=load_planner_examples() if settings.orchestration_plan_prompt is None else (),
+    )
+    return Orchestrator(agent, model, windows, limits, prompts, spans)
+
+
+def _read_orchestration_prompt(file: Path | None, name: str) -> str:
+    return load_orchestration_prompt(name) if file is None else file.read_text("utf-8").strip()
 
 
 def _build_limits(settings: Settings) -> AgentLimits:

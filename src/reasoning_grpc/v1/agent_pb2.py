@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from reasoning_grpc.v1 import usage_pb2 as reasoning__grpc_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dreasoning_grpc/v1/agent.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\xdd\x02\n\x0c\x41gentOptions\x12\x16\n\tmax_steps\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1b\n\x0emax_tool_calls\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x1e\n\x11max_cost_nano_usd\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12\x37\n\rallowed_tools\x18\x05 \x01(\x0b\x32 .reasoning_grpc.v1.ToolSelection\x12/\n\x0cstep_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0ctool_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\n\n_max_stepsB\x11\n\x0f_max_tool_callsB\r\n\x0b_max_tokensB\x14\n\x12_max_cost_nano_usd\"\x1e\n\rToolSelection\x12\r\n\x05names\x18\x01 \x03(\t\"\xf0\x01\n\x04Step\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0f\n\x07thought\x18\x02 \x01(\t\x12\x32\n\x0bnext_action\x18\x03 \x01(\x0e\x32\x1d.reasoning_grpc.v1.NextAction\x12\x39\n\x0ftool_executions\x18\x04 \x03(\x0b\x32 .reasoning_grpc.v1.ToolExecution\x12/\n\x07outcome\x18\x05 \x01(\x0e\x32\x1e.reasoning_grpc.v1.StepOutcome\x12\'\n\x05usage\x18\x06 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\"\xd6\x01\n\rToolExecution\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\x12-\n\x06status\x18\x04 \x01(\x0e\x32\x1d.reasoning_grpc.v1.ToolStatus\x12\x0e\n\x06result\x18\x05 \x01(\t\x12\x18\n\x10result_truncated\x18\x06 \x01(\x08\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12+\n\x08\x64uration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xee\x01\n\x11ReasoningFinished\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.reasoning_grpc.v1.ReasoningEnd\x12\x12\n\nstep_count\x18\x02 \x01(\x05\x12\x17\n\x0ftool_call_count\x18\x03 \x01(\x05\x12\'\n\x05usage\x18\x04 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\x12%\n\x04\x63ost\x18\x05 \x01(\x0b\x32\x17.reasoning_grpc.v1.Cost\x12+\n\x08\x64uration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration*v\n\nNextAction\x12\x1b\n\x17NEXT_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14NEXT_ACTION_CONTINUE\x10\x01\x12\x19\n\x15NEXT_ACTION_USE_TOOLS\x10\x02\x12\x16\n\x12NEXT_ACTION_FINISH\x10\x03*\x94\x01\n\x0bStepOutcome\x12\x1c\n\x18STEP_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11STEP_OUTCOME_DONE\x10\x01\x12\x1d\n\x19STEP_OUTCOME_INVALID_PLAN\x10\x02\x12\x18\n\x14STEP_OUTCOME_STOPPED\x10\x03\x12\x17\n\x13STEP_OUTCOME_PAUSED\x10\x04*\x8b\x02\n\nToolStatus\x12\x1b\n\x17TOOL_STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eTOOL_STATUS_OK\x10\x01\x12\x16\n\x12TOOL_STATUS_FAILED\x10\x02\x12\x19\n\x15TOOL_STATUS_TIMED_OUT\x10\x03\x12!\n\x1dTOOL_STATUS_INVALID_ARGUMENTS\x10\x04\x12\x1d\n\x19TOOL_STATUS_NOT_AVAILABLE\x10\x05\x12\x19\n\x15TOOL_STATUS_CANCELLED\x10\x06\x12\x1e\n\x1aTOOL_STATUS_INPUT_REQUIRED\x10\x07\x12\x1c\n\x18TOOL_STATUS_NOT_APPROVED\x10\x08*\xf7\x02\n\x0cReasoningEnd\x12\x1d\n\x19REASONING_END_UNSPECIFIED\x10\x00\x12\x1a\n\x16REASONING_END_FINISHED\x10\x01\x12\x1b\n\x17REASONING_END_MAX_STEPS\x10\x02\x12 \n\x1cREASONING_END_MAX_TOOL_CALLS\x10\x03\x12\x1e\n\x1aREASONING_END_TOKEN_BUDGET\x10\x04\x12\x1d\n\x19REASONING_END_COST_BUDGET\x10\x05\x12\x1a\n\x16REASONING_END_DEADLINE\x10\x06\x12\x16\n\x12REASONING_END_LOOP\x10\x07\x12\x1d\n\x19REASONING_END_STEP_FAILED\x10\x08\x12\x1e\n\x1aREASONING_END_STEP_TIMEOUT\x10\t\x12\x18\n\x14REASONING_END_PAUSED\x10\n\x12!\n\x1dREASONING_END_STATE_TOO_LARGE\x10\x0b\x42w\n\x1aio.github.reasoninggrpc.v1B\nAgentProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dreasoning_grpc/v1/agent.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\x83\x03\n\x0c\x41gentOptions\x12\x16\n\tmax_steps\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1b\n\x0emax_tool_calls\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x1e\n\x11max_cost_nano_usd\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12\x37\n\rallowed_tools\x18\x05 \x01(\x0b\x32 .reasoning_grpc.v1.ToolSelection\x12/\n\x0cstep_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0ctool_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\tmax_tasks\x18\x08 \x01(\x05H\x04\x88\x01\x01\x42\x0c\n\n_max_stepsB\x11\n\x0f_max_tool_callsB\r\n\x0b_max_tokensB\x14\n\x12_max_cost_nano_usdB\x0c\n\n_max_tasks\"\x1e\n\rToolSelection\x12\r\n\x05names\x18\x01 \x03(\t\"\xf0\x01\n\x04Step\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0f\n\x07thought\x18\x02 \x01(\t\x12\x32\n\x0bnext_action\x18\x03 \x01(\x0e\x32\x1d.reasoning_grpc.v1.NextAction\x12\x39\n\x0ftool_executions\x18\x04 \x03(\x0b\x32 .reasoning_grpc.v1.ToolExecution\x12/\n\x07outcome\x18\x05 \x01(\x0e\x32\x1e.reasoning_grpc.v1.StepOutcome\x12\'\n\x05usage\x18\x06 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\"\xd6\x01\n\rToolExecution\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\x12-\n\x06status\x18\x04 \x01(\x0e\x32\x1d.reasoning_grpc.v1.ToolStatus\x12\x0e\n\x06result\x18\x05 \x01(\t\x12\x18\n\x10result_truncated\x18\x06 \x01(\x08\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12+\n\x08\x64uration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xee\x01\n\x11ReasoningFinished\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.reasoning_grpc.v1.ReasoningEnd\x12\x12\n\nstep_count\x18\x02 \x01(\x05\x12\x17\n\x0ftool_call_count\x18\x03 \x01(\x05\x12\'\n\x05usage\x18\x04 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\x12%\n\x04\x63ost\x18\x05 \x01(\x0b\x32\x17.reasoning_grpc.v1.Cost\x12+\n\x08\x64uration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration*v\n\nNextAction\x12\x1b\n\x17NEXT_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14NEXT_ACTION_CONTINUE\x10\x01\x12\x19\n\x15NEXT_ACTION_USE_TOOLS\x10\x02\x12\x16\n\x12NEXT_ACTION_FINISH\x10\x03*\xad\x01\n\x0bStepOutcome\x12\x1c\n\x18STEP_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11STEP_OUTCOME_DONE\x10\x01\x12\x1d\n\x19STEP_OUTCOME_INVALID_PLAN\x10\x02\x12\x18\n\x14STEP_OUTCOME_STOPPED\x10\x03\x12\x17\n\x13STEP_OUTCOME_PAUSED\x10\x04\x12\x17\n\x13STEP_OUTCOME_FAILED\x10\x05*\x8b\x02\n\nToolStatus\x12\x1b\n\x17TOOL_STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eTOOL_STATUS_OK\x10\x01\x12\x16\n\x12TOOL_STATUS_FAILED\x10\x02\x12\x19\n\x15TOOL_STATUS_TIMED_OUT\x10\x03\x12!\n\x1dTOOL_STATUS_INVALID_ARGUMENTS\x10\x04\x12\x1d\n\x19TOOL_STATUS_NOT_AVAILABLE\x10\x05\x12\x19\n\x15TOOL_STATUS_CANCELLED\x10\x06\x12\x1e\n\x1aTOOL_STATUS_INPUT_REQUIRED\x10\x07\x12\x1c\n\x18TOOL_STATUS_NOT_APPROVED\x10\x08*\xf7\x02\n\x0cReasoningEnd\x12\x1d\n\x19REASONING_END_UNSPECIFIED\x10\x00\x12\x1a\n\x16REASONING_END_FINISHED\x10\x01\x12\x1b\n\x17REASONING_END_MAX_STEPS\x10\x02\x12 \n\x1cREASONING_END_MAX_TOOL_CALLS\x10\x03\x12\x1e\n\x1aREASONING_END_TOKEN_BUDGET\x10\x04\x12\x1d\n\x19REASONING_END_COST_BUDGET\x10\x05\x12\x1a\n\x16REASONING_END_DEADLINE\x10\x06\x12\x16\n\x12REASONING_END_LOOP\x10\x07\x12\x1d\n\x19REASONING_END_STEP_FAILED\x10\x08\x12\x1e\n\x1aREASONING_END_STEP_TIMEOUT\x10\t\x12\x18\n\x14REASONING_END_PAUSED\x10\n\x12!\n\x1dREASONING_END_STATE_TOO_LARGE\x10\x0b\x42w\n\x1aio.github.reasoninggrpc.v1B\nAgentProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,22 +34,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reasoning_grpc.v1.agent_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\032io.github.reasoninggrpc.v1B\nAgentProtoP\001ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1'
-  _globals['_NEXTACTION']._serialized_start=1200
-  _globals['_NEXTACTION']._serialized_end=1318
-  _globals['_STEPOUTCOME']._serialized_start=1321
-  _globals['_STEPOUTCOME']._serialized_end=1469
-  _globals['_TOOLSTATUS']._serialized_start=1472
-  _globals['_TOOLSTATUS']._serialized_end=1739
-  _globals['_REASONINGEND']._serialized_start=1742
-  _globals['_REASONINGEND']._serialized_end=2117
+  _globals['_NEXTACTION']._serialized_start=1238
+  _globals['_NEXTACTION']._serialized_end=1356
+  _globals['_STEPOUTCOME']._serialized_start=1359
+  _globals['_STEPOUTCOME']._serialized_end=1532
+  _globals['_TOOLSTATUS']._serialized_start=1535
+  _globals['_TOOLSTATUS']._serialized_end=1802
+  _globals['_REASONINGEND']._serialized_start=1805
+  _globals['_REASONINGEND']._serialized_end=2180
   _globals['_AGENTOPTIONS']._serialized_start=116
-  _globals['_AGENTOPTIONS']._serialized_end=465
-  _globals['_TOOLSELECTION']._serialized_start=467
-  _globals['_TOOLSELECTION']._serialized_end=497
-  _globals['_STEP']._serialized_start=500
-  _globals['_STEP']._serialized_end=740
-  _globals['_TOOLEXECUTION']._serialized_start=743
-  _globals['_TOOLEXECUTION']._serialized_end=957
-  _globals['_REASONINGFINISHED']._serialized_start=960
-  _globals['_REASONINGFINISHED']._serialized_end=1198
+  _globals['_AGENTOPTIONS']._serialized_end=503
+  _globals['_TOOLSELECTION']._serialized_start=505
+  _globals['_TOOLSELECTION']._serialized_end=535
+  _globals['_STEP']._serialized_start=538
+  _globals['_STEP']._serialized_end=778
+  _globals['_TOOLEXECUTION']._serialized_start=781
+  _globals['_TOOLEXECUTION']._serialized_end=995
+  _globals['_REASONINGFINISHED']._serialized_start=998
+  _globals['_REASONINGFINISHED']._serialized_end=1236
 # @@protoc_insertion_point(module_scope)

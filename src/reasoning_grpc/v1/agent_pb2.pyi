@@ -67,6 +67,10 @@ class _StepOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StepOutco
     """The step waits for results of tool calls that only the caller can give. The
     request that brings them starts the step again, under the same number.
     """
+    STEP_OUTCOME_FAILED: _StepOutcome.ValueType  # 5
+    """A model call of the step failed, and with it the task. Only a step of a task
+    ends so; elsewhere the whole call fails.
+    """
 
 class StepOutcome(_StepOutcome, metaclass=_StepOutcomeEnumTypeWrapper):
     """How a step ended."""
@@ -82,6 +86,10 @@ STEP_OUTCOME_STOPPED: StepOutcome.ValueType  # 3
 STEP_OUTCOME_PAUSED: StepOutcome.ValueType  # 4
 """The step waits for results of tool calls that only the caller can give. The
 request that brings them starts the step again, under the same number.
+"""
+STEP_OUTCOME_FAILED: StepOutcome.ValueType  # 5
+"""A model call of the step failed, and with it the task. Only a step of a task
+ends so; elsewhere the whole call fails.
 """
 Global___StepOutcome: _TypeAlias = StepOutcome  # noqa: Y015
 
@@ -218,7 +226,8 @@ class AgentOptions(_message.Message):
     """Limits and tools of the reasoning agent. The limits hold for a whole run, also
     when it pauses and several requests serve it. The server has limits of its own, and
     the smaller of the two applies. Where that is the server's, `started` reports
-    it in `effective_settings`.
+    it in `effective_settings`. On the ORCHESTRATION path the limits hold for all
+    tasks together.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -230,6 +239,7 @@ class AgentOptions(_message.Message):
     ALLOWED_TOOLS_FIELD_NUMBER: _builtins.int
     STEP_TIMEOUT_FIELD_NUMBER: _builtins.int
     TOOL_TIMEOUT_FIELD_NUMBER: _builtins.int
+    MAX_TASKS_FIELD_NUMBER: _builtins.int
     max_steps: _builtins.int
     """Largest number of steps of thinking, at least 1."""
     max_tool_calls: _builtins.int
@@ -241,6 +251,10 @@ class AgentOptions(_message.Message):
     max_cost_nano_usd: _builtins.int
     """Highest cost of all model calls before the one that writes the answer, in
     nano-dollars (one billionth of a US dollar), at least 1.
+    """
+    max_tasks: _builtins.int
+    """Largest number of tasks of a plan, at least 1. Only the ORCHESTRATION path
+    uses it.
     """
     @_builtins.property
     def allowed_tools(self) -> Global___ToolSelection:
@@ -266,15 +280,18 @@ class AgentOptions(_message.Message):
         allowed_tools: Global___ToolSelection | None = ...,
         step_timeout: _duration_pb2.Duration | None = ...,
         tool_timeout: _duration_pb2.Duration | None = ...,
+        max_tasks: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nano_usd", b"_max_cost_nano_usd", "_max_steps", b"_max_steps", "_max_tokens", b"_max_tokens", "_max_tool_calls", b"_max_tool_calls", "allowed_tools", b"allowed_tools", "max_cost_nano_usd", b"max_cost_nano_usd", "max_steps", b"max_steps", "max_tokens", b"max_tokens", "max_tool_calls", b"max_tool_calls", "step_timeout", b"step_timeout", "tool_timeout", b"tool_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nano_usd", b"_max_cost_nano_usd", "_max_steps", b"_max_steps", "_max_tasks", b"_max_tasks", "_max_tokens", b"_max_tokens", "_max_tool_calls", b"_max_tool_calls", "allowed_tools", b"allowed_tools", "max_cost_nano_usd", b"max_cost_nano_usd", "max_steps", b"max_steps", "max_tasks", b"max_tasks", "max_tokens", b"max_tokens", "max_tool_calls", b"max_tool_calls", "step_timeout", b"step_timeout", "tool_timeout", b"tool_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nano_usd", b"_max_cost_nano_usd", "_max_steps", b"_max_steps", "_max_tokens", b"_max_tokens", "_max_tool_calls", b"_max_tool_calls", "allowed_tools", b"allowed_tools", "max_cost_nano_usd", b"max_cost_nano_usd", "max_steps", b"max_steps", "max_tokens", b"max_tokens", "max_tool_calls", b"max_tool_calls", "step_timeout", b"step_timeout", "tool_timeout", b"tool_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nano_usd", b"_max_cost_nano_usd", "_max_steps", b"_max_steps", "_max_tasks", b"_max_tasks", "_max_tokens", b"_max_tokens", "_max_tool_calls", b"_max_tool_calls", "allowed_tools", b"allowed_tools", "max_cost_nano_usd", b"max_cost_nano_usd", "max_steps", b"max_steps", "max_tasks", b"max_tasks", "max_tokens", b"max_tokens", "max_tool_calls", b"max_tool_calls", "step_timeout", b"step_timeout", "tool_timeout", b"tool_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_cost_nano_usd: _TypeAlias = _typing.Literal["max_cost_nano_usd"]  # noqa: Y015
     _WhichOneofArgType__max_cost_nano_usd: _TypeAlias = _typing.Literal["_max_cost_nano_usd", b"_max_cost_nano_usd"]  # noqa: Y015
     _WhichOneofReturnType__max_steps: _TypeAlias = _typing.Literal["max_steps"]  # noqa: Y015
     _WhichOneofArgType__max_steps: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps"]  # noqa: Y015
+    _WhichOneofReturnType__max_tasks: _TypeAlias = _typing.Literal["max_tasks"]  # noqa: Y015
+    _WhichOneofArgType__max_tasks: _TypeAlias = _typing.Literal["_max_tasks", b"_max_tasks"]  # noqa: Y015
     _WhichOneofReturnType__max_tokens: _TypeAlias = _typing.Literal["max_tokens"]  # noqa: Y015
     _WhichOneofArgType__max_tokens: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens"]  # noqa: Y015
     _WhichOneofReturnType__max_tool_calls: _TypeAlias = _typing.Literal["max_tool_calls"]  # noqa: Y015
@@ -283,6 +300,8 @@ class AgentOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost_nano_usd) -> _WhichOneofReturnType__max_cost_nano_usd | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_steps) -> _WhichOneofReturnType__max_steps | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_tasks) -> _WhichOneofReturnType__max_tasks | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_tokens) -> _WhichOneofReturnType__max_tokens | None: ...
     @_typing.overload
@@ -417,7 +436,9 @@ Global___ToolExecution: _TypeAlias = ToolExecution  # noqa: Y015
 @_typing.final
 class ReasoningFinished(_message.Message):
     """The agent stopped thinking; the answer follows. The numbers are those of the
-    whole run: after a pause they include the requests before it.
+    whole run: after a pause they include the requests before it. In a task, it is
+    the task's agent, the counts are those of the task, and the task's result
+    follows. After the tasks one more, with `task` 0, sums up all of them.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -10,6 +10,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from reasoning_grpc.v1 import agent_pb2 as _agent_pb2
 from reasoning_grpc.v1 import messages_pb2 as _messages_pb2
+from reasoning_grpc.v1 import orchestration_pb2 as _orchestration_pb2
 from reasoning_grpc.v1 import routing_pb2 as _routing_pb2
 from reasoning_grpc.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
@@ -355,9 +356,9 @@ class CompleteRequest(_message.Message):
     @_builtins.property
     def tools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tool]:
         """Tools of the caller's own that the model may ask to call. The server never
-        runs them: the calls come back in the answer. Names are unique. With the mode
-        REASONING, the agent may call them beside the server's tools: the answer then
-        has a `paused_run`, with which the next request goes on.
+        runs them: the calls come back in the answer. Names are unique. With the modes
+        REASONING and ORCHESTRATION, agents may call them beside the server's tools: the
+        answer then has a `paused_run`, with which the next request goes on.
         """
 
     @_builtins.property
@@ -380,7 +381,9 @@ class CompleteRequest(_message.Message):
 
     @_builtins.property
     def agent(self) -> _agent_pb2.AgentOptions:
-        """Limits and tools of the reasoning agent. Only the REASONING path uses them."""
+        """Limits and tools of the reasoning agent. Only the REASONING and the
+        ORCHESTRATION path use them.
+        """
 
     @_builtins.property
     def fallback_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -459,6 +462,8 @@ class CompleteResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     EFFECTIVE_SETTINGS_FIELD_NUMBER: _builtins.int
+    PLANS_FIELD_NUMBER: _builtins.int
+    TASKS_FIELD_NUMBER: _builtins.int
     response_id: _builtins.str
     """Id of this answer, made by the server."""
     trace_id: _builtins.str
@@ -483,7 +488,9 @@ class CompleteResponse(_message.Message):
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[_agent_pb2.Step]:
-        """The steps of the reasoning agent, in order. Empty on other paths."""
+        """The steps of the reasoning agent, in order. Empty on other paths; the steps
+        of tasks stand in `tasks`.
+        """
 
     @_builtins.property
     def reasoning_finished(self) -> _agent_pb2.ReasoningFinished:
@@ -517,6 +524,16 @@ class CompleteResponse(_message.Message):
         this became known. The last entry for a field is the one that holds.
         """
 
+    @_builtins.property
+    def plans(self) -> _containers.RepeatedCompositeFieldContainer[_orchestration_pb2.PlanCreated]:
+        """The plans of the ORCHESTRATION path, in order. Empty on other paths."""
+
+    @_builtins.property
+    def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_orchestration_pb2.Task]:
+        """Every attempt at a task, in the order in which they ended. Empty on other
+        paths.
+        """
+
     def __init__(
         self,
         *,
@@ -535,10 +552,12 @@ class CompleteResponse(_message.Message):
         timings: _usage_pb2.Timings | None = ...,
         attempts: _abc.Iterable[_usage_pb2.Attempt] | None = ...,
         effective_settings: _abc.Iterable[Global___EffectiveSetting] | None = ...,
+        plans: _abc.Iterable[_orchestration_pb2.PlanCreated] | None = ...,
+        tasks: _abc.Iterable[_orchestration_pb2.Task] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "message", b"message", "reasoning_finished", b"reasoning_finished", "route_decision", b"route_decision", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cost", b"cost", "effective_settings", b"effective_settings", "finish_reason", b"finish_reason", "message", b"message", "model", b"model", "model_calls", b"model_calls", "provider_finish_reason", b"provider_finish_reason", "reasoning_finished", b"reasoning_finished", "response_id", b"response_id", "route_decision", b"route_decision", "steps", b"steps", "timings", b"timings", "trace_id", b"trace_id", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cost", b"cost", "effective_settings", b"effective_settings", "finish_reason", b"finish_reason", "message", b"message", "model", b"model", "model_calls", b"model_calls", "plans", b"plans", "provider_finish_reason", b"provider_finish_reason", "reasoning_finished", b"reasoning_finished", "response_id", b"response_id", "route_decision", b"route_decision", "steps", b"steps", "tasks", b"tasks", "timings", b"timings", "trace_id", b"trace_id", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -908,6 +927,7 @@ class IncludeOptions(_message.Message):
     THOUGHTS_FIELD_NUMBER: _builtins.int
     TOOL_RESULTS_FIELD_NUMBER: _builtins.int
     MODEL_CALLS_FIELD_NUMBER: _builtins.int
+    TASK_RESULTS_FIELD_NUMBER: _builtins.int
     reasoning: _builtins.bool
     """The model's own reasoning, in `reasoning_delta` events and in the answer's
     message.
@@ -920,6 +940,8 @@ class IncludeOptions(_message.Message):
     """The events `model_call_started`, `model_call_finished` and
     `model_call_failed`.
     """
+    task_results: _builtins.bool
+    """Results of tasks, in `task_finished` events and in tasks."""
     def __init__(
         self,
         *,
@@ -927,10 +949,11 @@ class IncludeOptions(_message.Message):
         thoughts: _builtins.bool = ...,
         tool_results: _builtins.bool = ...,
         model_calls: _builtins.bool = ...,
+        task_results: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_calls", b"model_calls", "reasoning", b"reasoning", "thoughts", b"thoughts", "tool_results", b"tool_results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_calls", b"model_calls", "reasoning", b"reasoning", "task_results", b"task_results", "thoughts", b"thoughts", "tool_results", b"tool_results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,11 +27,12 @@ from reasoning_grpc.v1 import agent_pb2 as reasoning__grpc_dot_v1_dot_agent__pb2
 from reasoning_grpc.v1 import completion_pb2 as reasoning__grpc_dot_v1_dot_completion__pb2
 from reasoning_grpc.v1 import errors_pb2 as reasoning__grpc_dot_v1_dot_errors__pb2
 from reasoning_grpc.v1 import messages_pb2 as reasoning__grpc_dot_v1_dot_messages__pb2
+from reasoning_grpc.v1 import orchestration_pb2 as reasoning__grpc_dot_v1_dot_orchestration__pb2
 from reasoning_grpc.v1 import routing_pb2 as reasoning__grpc_dot_v1_dot_routing__pb2
 from reasoning_grpc.v1 import usage_pb2 as reasoning__grpc_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ereasoning_grpc/v1/events.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dreasoning_grpc/v1/agent.proto\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1ereasoning_grpc/v1/errors.proto\x1a reasoning_grpc/v1/messages.proto\x1a\x1freasoning_grpc/v1/routing.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\x86\x01\n\x15StreamCompleteRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\".reasoning_grpc.v1.CompleteRequest\x12\x38\n\x0estream_options\x18\x02 \x01(\x0b\x32 .reasoning_grpc.v1.StreamOptions\"F\n\rStreamOptions\x12\x35\n\x12heartbeat_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc9\x08\n\x16StreamCompleteResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12\x0c\n\x04\x63\x61ll\x18\x03 \x01(\x05\x12\x12\n\nelapsed_ms\x18\x04 \x01(\x05\x12\x38\n\rcontent_delta\x18\x08 \x01(\x0b\x32\x1f.reasoning_grpc.v1.ContentDeltaH\x00\x12<\n\x0freasoning_delta\x18\t \x01(\x0b\x32!.reasoning_grpc.v1.ReasoningDeltaH\x00\x12;\n\x0ftool_call_delta\x18\n \x01(\x0b\x32 .reasoning_grpc.v1.ToolCallDeltaH\x00\x12-\n\x07started\x18\x10 \x01(\x0b\x32\x1a.reasoning_grpc.v1.StartedH\x00\x12\x41\n\x12model_call_started\x18\x11 \x01(\x0b\x32#.reasoning_grpc.v1.ModelCallStartedH\x00\x12\x43\n\x13model_call_finished\x18\x12 \x01(\x0b\x32$.reasoning_grpc.v1.ModelCallFinishedH\x00\x12?\n\x11model_call_failed\x18\x13 \x01(\x0b\x32\".reasoning_grpc.v1.ModelCallFailedH\x00\x12>\n\x10\x61ttempt_switched\x18\x14 \x01(\x0b\x32\".reasoning_grpc.v1.AttemptSwitchedH\x00\x12\x36\n\x0cstep_started\x18\x15 \x01(\x0b\x32\x1e.reasoning_grpc.v1.StepStartedH\x00\x12\x36\n\x0cstep_planned\x18\x16 \x01(\x0b\x32\x1e.reasoning_grpc.v1.StepPlannedH\x00\x12\x36\n\x0ctool_started\x18\x17 \x01(\x0b\x32\x1e.reasoning_grpc.v1.ToolStartedH\x00\x12\x38\n\rtool_finished\x18\x18 \x01(\x0b\x32\x1f.reasoning_grpc.v1.ToolFinishedH\x00\x12\x38\n\rstep_finished\x18\x19 \x01(\x0b\x32\x1f.reasoning_grpc.v1.StepFinishedH\x00\x12\x42\n\x12reasoning_finished\x18\x1a \x01(\x0b\x32$.reasoning_grpc.v1.ReasoningFinishedH\x00\x12\x31\n\theartbeat\x18\x1b \x01(\x0b\x32\x1c.reasoning_grpc.v1.HeartbeatH\x00\x12\x31\n\tcompleted\x18\x1c \x01(\x0b\x32\x1c.reasoning_grpc.v1.CompletedH\x00\x12\x32\n\nrun_paused\x18  \x01(\x0b\x32\x1c.reasoning_grpc.v1.PausedRunH\x00\x42\x06\n\x04kind\"\xba\x01\n\x07Started\x12\x13\n\x0bresponse_id\x18\x01 \x01(\t\x12\x10\n\x08trace_id\x18\x02 \x01(\t\x12\x38\n\x0eroute_decision\x18\x03 \x01(\x0b\x32 .reasoning_grpc.v1.RouteDecision\x12\r\n\x05model\x18\x04 \x01(\t\x12?\n\x12\x65\x66\x66\x65\x63tive_settings\x18\x05 \x03(\x0b\x32#.reasoning_grpc.v1.EffectiveSetting\"h\n\x10ModelCallStarted\x12\x34\n\x07purpose\x18\x01 \x01(\x0e\x32#.reasoning_grpc.v1.ModelCallPurpose\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\"\x9c\x02\n\x11ModelCallFinished\x12\x34\n\x07purpose\x18\x01 \x01(\x0e\x32#.reasoning_grpc.v1.ModelCallPurpose\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x36\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x1f.reasoning_grpc.v1.FinishReason\x12\x1e\n\x16provider_finish_reason\x18\x05 \x01(\t\x12\'\n\x05usage\x18\x06 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\x12\x18\n\x10omitted_messages\x18\x07 \x01(\x05\x12\x16\n\x0eomitted_tokens\x18\x08 \x01(\x05\"\xad\x01\n\x0fModelCallFailed\x12\x34\n\x07purpose\x18\x01 \x01(\x0e\x32#.reasoning_grpc.v1.ModelCallPurpose\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12/\n\x07\x66\x61ilure\x18\x04 \x01(\x0e\x32\x1e.reasoning_grpc.v1.ErrorReason\x12\x13\n\x0bhttp_status\x18\x05 \x01(\x05\" \n\x0bStepStarted\x12\x11\n\tmax_steps\x18\x01 \x01(\x05\"\xc4\x01\n\x0bStepPlanned\x12\x0f\n\x07thought\x18\x01 \x01(\t\x12\x32\n\x0bnext_action\x18\x02 \x01(\x0e\x32\x1d.reasoning_grpc.v1.NextAction\x12\x33\n\ntool_calls\x18\x03 \x03(\x0b\x32\x1f.reasoning_grpc.v1.ToolCallPlan\x12\x12\n\nconcurrent\x18\x04 \x01(\x08\x12\'\n\x05usage\x18\x05 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\"-\n\x0cToolCallPlan\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"?\n\x0bToolStarted\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"C\n\x0cToolFinished\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .reasoning_grpc.v1.ToolExecution\"h\n\x0cStepFinished\x12/\n\x07outcome\x18\x01 \x01(\x0e\x32\x1e.reasoning_grpc.v1.StepOutcome\x12\'\n\x05usage\x18\x02 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\"O\n\x0eReasoningDelta\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x12\n\x08redacted\x18\x02 \x01(\x0cH\x00\x12\x11\n\tsignature\x18\x03 \x01(\tB\x06\n\x04\x66orm\"s\n\x0c\x43ontentDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x31\n\x08logprobs\x18\x02 \x03(\x0b\x32\x1f.reasoning_grpc.v1.TokenLogprob\x12\x0f\n\x07refusal\x18\x03 \x01(\x08\x12\x11\n\tsignature\x18\x04 \x01(\t\"|\n\x0cTokenLogprob\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12\x11\n\traw_bytes\x18\x03 \x01(\x0c\x12\x39\n\x0c\x61lternatives\x18\x04 \x03(\x0b\x32#.reasoning_grpc.v1.AlternativeToken\"E\n\x10\x41lternativeToken\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12\x11\n\traw_bytes\x18\x03 \x01(\x0c\"c\n\rToolCallDelta\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\targuments\x18\x04 \x01(\t\x12\x11\n\tsignature\x18\x05 \x01(\t\"\xfe\x01\n\x0f\x41ttemptSwitched\x12\x12\n\nfrom_model\x18\x01 \x01(\t\x12\x10\n\x08to_model\x18\x02 \x01(\t\x12\x14\n\x0cnext_attempt\x18\x03 \x01(\x05\x12/\n\x07\x66\x61ilure\x18\x04 \x01(\x0e\x32\x1e.reasoning_grpc.v1.ErrorReason\x12\x13\n\x0bhttp_status\x18\x05 \x01(\x05\x12(\n\x05\x64\x65lay\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12?\n\x12\x65\x66\x66\x65\x63tive_settings\x18\x07 \x03(\x0b\x32#.reasoning_grpc.v1.EffectiveSetting\"\x0b\n\tHeartbeat\"\xd5\x02\n\tCompleted\x12\x36\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1f.reasoning_grpc.v1.FinishReason\x12\x1e\n\x16provider_finish_reason\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\'\n\x05usage\x18\x04 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\x12\x36\n\x0bmodel_calls\x18\x05 \x03(\x0b\x32!.reasoning_grpc.v1.ModelCallUsage\x12%\n\x04\x63ost\x18\x06 \x01(\x0b\x32\x17.reasoning_grpc.v1.Cost\x12+\n\x07timings\x18\x07 \x01(\x0b\x32\x1a.reasoning_grpc.v1.Timings\x12,\n\x08\x61ttempts\x18\x08 \x03(\x0b\x32\x1a.reasoning_grpc.v1.AttemptBx\n\x1aio.github.reasoninggrpc.v1B\x0b\x45ventsProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ereasoning_grpc/v1/events.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dreasoning_grpc/v1/agent.proto\x1a\"reasoning_grpc/v1/completion.proto\x1a\x1ereasoning_grpc/v1/errors.proto\x1a reasoning_grpc/v1/messages.proto\x1a%reasoning_grpc/v1/orchestration.proto\x1a\x1freasoning_grpc/v1/routing.proto\x1a\x1dreasoning_grpc/v1/usage.proto\"\x86\x01\n\x15StreamCompleteRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\".reasoning_grpc.v1.CompleteRequest\x12\x38\n\x0estream_options\x18\x02 \x01(\x0b\x32 .reasoning_grpc.v1.StreamOptions\"F\n\rStreamOptions\x12\x35\n\x12heartbeat_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xbb\n\n\x16StreamCompleteResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12\x0c\n\x04\x63\x61ll\x18\x03 \x01(\x05\x12\x12\n\nelapsed_ms\x18\x04 \x01(\x05\x12\x0c\n\x04task\x18\x05 \x01(\x05\x12\x38\n\rcontent_delta\x18\x08 \x01(\x0b\x32\x1f.reasoning_grpc.v1.ContentDeltaH\x00\x12<\n\x0freasoning_delta\x18\t \x01(\x0b\x32!.reasoning_grpc.v1.ReasoningDeltaH\x00\x12;\n\x0ftool_call_delta\x18\n \x01(\x0b\x32 .reasoning_grpc.v1.ToolCallDeltaH\x00\x12-\n\x07started\x18\x10 \x01(\x0b\x32\x1a.reasoning_grpc.v1.StartedH\x00\x12\x41\n\x12model_call_started\x18\x11 \x01(\x0b\x32#.reasoning_grpc.v1.ModelCallStartedH\x00\x12\x43\n\x13model_call_finished\x18\x12 \x01(\x0b\x32$.reasoning_grpc.v1.ModelCallFinishedH\x00\x12?\n\x11model_call_failed\x18\x13 \x01(\x0b\x32\".reasoning_grpc.v1.ModelCallFailedH\x00\x12>\n\x10\x61ttempt_switched\x18\x14 \x01(\x0b\x32\".reasoning_grpc.v1.AttemptSwitchedH\x00\x12\x36\n\x0cstep_started\x18\x15 \x01(\x0b\x32\x1e.reasoning_grpc.v1.StepStartedH\x00\x12\x36\n\x0cstep_planned\x18\x16 \x01(\x0b\x32\x1e.reasoning_grpc.v1.StepPlannedH\x00\x12\x36\n\x0ctool_started\x18\x17 \x01(\x0b\x32\x1e.reasoning_grpc.v1.ToolStartedH\x00\x12\x38\n\rtool_finished\x18\x18 \x01(\x0b\x32\x1f.reasoning_grpc.v1.ToolFinishedH\x00\x12\x38\n\rstep_finished\x18\x19 \x01(\x0b\x32\x1f.reasoning_grpc.v1.StepFinishedH\x00\x12\x42\n\x12reasoning_finished\x18\x1a \x01(\x0b\x32$.reasoning_grpc.v1.ReasoningFinishedH\x00\x12\x31\n\theartbeat\x18\x1b \x01(\x0b\x32\x1c.reasoning_grpc.v1.HeartbeatH\x00\x12\x31\n\tcompleted\x18\x1c \x01(\x0b\x32\x1c.reasoning_grpc.v1.CompletedH\x00\x12\x32\n\nrun_paused\x18  \x01(\x0b\x32\x1c.reasoning_grpc.v1.PausedRunH\x00\x12\x36\n\x0cplan_created\x18\x1d \x01(\x0b\x32\x1e.reasoning_grpc.v1.PlanCreatedH\x00\x12\x36\n\x0ctask_started\x18\x1e \x01(\x0b\x32\x1e.reasoning_grpc.v1.TaskStartedH\x00\x12\x38\n\rtask_finished\x18\x1f \x01(\x0b\x32\x1f.reasoning_grpc.v1.TaskFinishedH\x00\x12\x38\n\rroute_changed\x18! \x01(\x0b\x32\x1f.reasoning_grpc.v1.RouteChangedH\x00\x42\x06\n\x04kind\"\xba\x01\n\x07Started\x12\x13\n\x0bresponse_id\x18\x01 \x01(\t\x12\x10\n\x08trace_id\x18\x02 \x01(\t\x12\x38\n\x0eroute_decision\x18\x03 \x01(\x0b\x32 .reasoning_grpc.v1.RouteDecision\x12\r\n\x05model\x18\x04 \x01(\t\x12?\n\x12\x65\x66\x66\x65\x63tive_settings\x18\x05 \x03(\x0b\x32#.reasoning_grpc.v1.EffectiveSetting\"h\n\x10ModelCallStarted\x12\x34\n\x07purpose\x18\x01 \x01(\x0e\x32#.reasoning_grpc.v1.ModelCallPurpose\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\"\x9c\x02\n\x11ModelCallFinished\x12\x34\n\x07purpose\x18\x01 \x01(\x0e\x32#.reasoning_grpc.v1.ModelCallPurpose\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x36\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x1f.reasoning_grpc.v1.FinishReason\x12\x1e\n\x16provider_finish_reason\x18\x05 \x01(\t\x12\'\n\x05usage\x18\x06 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\x12\x18\n\x10omitted_messages\x18\x07 \x01(\x05\x12\x16\n\x0eomitted_tokens\x18\x08 \x01(\x05\"\xad\x01\n\x0fModelCallFailed\x12\x34\n\x07purpose\x18\x01 \x01(\x0e\x32#.reasoning_grpc.v1.ModelCallPurpose\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12/\n\x07\x66\x61ilure\x18\x04 \x01(\x0e\x32\x1e.reasoning_grpc.v1.ErrorReason\x12\x13\n\x0bhttp_status\x18\x05 \x01(\x05\" \n\x0bStepStarted\x12\x11\n\tmax_steps\x18\x01 \x01(\x05\"\xc4\x01\n\x0bStepPlanned\x12\x0f\n\x07thought\x18\x01 \x01(\t\x12\x32\n\x0bnext_action\x18\x02 \x01(\x0e\x32\x1d.reasoning_grpc.v1.NextAction\x12\x33\n\ntool_calls\x18\x03 \x03(\x0b\x32\x1f.reasoning_grpc.v1.ToolCallPlan\x12\x12\n\nconcurrent\x18\x04 \x01(\x08\x12\'\n\x05usage\x18\x05 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\"-\n\x0cToolCallPlan\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"?\n\x0bToolStarted\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"C\n\x0cToolFinished\x12\x33\n\texecution\x18\x01 \x01(\x0b\x32 .reasoning_grpc.v1.ToolExecution\"h\n\x0cStepFinished\x12/\n\x07outcome\x18\x01 \x01(\x0e\x32\x1e.reasoning_grpc.v1.StepOutcome\x12\'\n\x05usage\x18\x02 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\"O\n\x0eReasoningDelta\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x12\n\x08redacted\x18\x02 \x01(\x0cH\x00\x12\x11\n\tsignature\x18\x03 \x01(\tB\x06\n\x04\x66orm\"s\n\x0c\x43ontentDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x31\n\x08logprobs\x18\x02 \x03(\x0b\x32\x1f.reasoning_grpc.v1.TokenLogprob\x12\x0f\n\x07refusal\x18\x03 \x01(\x08\x12\x11\n\tsignature\x18\x04 \x01(\t\"|\n\x0cTokenLogprob\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12\x11\n\traw_bytes\x18\x03 \x01(\x0c\x12\x39\n\x0c\x61lternatives\x18\x04 \x03(\x0b\x32#.reasoning_grpc.v1.AlternativeToken\"E\n\x10\x41lternativeToken\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12\x11\n\traw_bytes\x18\x03 \x01(\x0c\"c\n\rToolCallDelta\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\targuments\x18\x04 \x01(\t\x12\x11\n\tsignature\x18\x05 \x01(\t\"\xfe\x01\n\x0f\x41ttemptSwitched\x12\x12\n\nfrom_model\x18\x01 \x01(\t\x12\x10\n\x08to_model\x18\x02 \x01(\t\x12\x14\n\x0cnext_attempt\x18\x03 \x01(\x05\x12/\n\x07\x66\x61ilure\x18\x04 \x01(\x0e\x32\x1e.reasoning_grpc.v1.ErrorReason\x12\x13\n\x0bhttp_status\x18\x05 \x01(\x05\x12(\n\x05\x64\x65lay\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12?\n\x12\x65\x66\x66\x65\x63tive_settings\x18\x07 \x03(\x0b\x32#.reasoning_grpc.v1.EffectiveSetting\"\x0b\n\tHeartbeat\"\xd5\x02\n\tCompleted\x12\x36\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1f.reasoning_grpc.v1.FinishReason\x12\x1e\n\x16provider_finish_reason\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\'\n\x05usage\x18\x04 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\x12\x36\n\x0bmodel_calls\x18\x05 \x03(\x0b\x32!.reasoning_grpc.v1.ModelCallUsage\x12%\n\x04\x63ost\x18\x06 \x01(\x0b\x32\x17.reasoning_grpc.v1.Cost\x12+\n\x07timings\x18\x07 \x01(\x0b\x32\x1a.reasoning_grpc.v1.Timings\x12,\n\x08\x61ttempts\x18\x08 \x03(\x0b\x32\x1a.reasoning_grpc.v1.AttemptBx\n\x1aio.github.reasoninggrpc.v1B\x0b\x45ventsProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,46 +40,46 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reasoning_grpc.v1.events_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\032io.github.reasoninggrpc.v1B\013EventsProtoP\001ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1'
-  _globals['_STREAMCOMPLETEREQUEST']._serialized_start=283
-  _globals['_STREAMCOMPLETEREQUEST']._serialized_end=417
-  _globals['_STREAMOPTIONS']._serialized_start=419
-  _globals['_STREAMOPTIONS']._serialized_end=489
-  _globals['_STREAMCOMPLETERESPONSE']._serialized_start=492
-  _globals['_STREAMCOMPLETERESPONSE']._serialized_end=1589
-  _globals['_STARTED']._serialized_start=1592
-  _globals['_STARTED']._serialized_end=1778
-  _globals['_MODELCALLSTARTED']._serialized_start=1780
-  _globals['_MODELCALLSTARTED']._serialized_end=1884
-  _globals['_MODELCALLFINISHED']._serialized_start=1887
-  _globals['_MODELCALLFINISHED']._serialized_end=2171
-  _globals['_MODELCALLFAILED']._serialized_start=2174
-  _globals['_MODELCALLFAILED']._serialized_end=2347
-  _globals['_STEPSTARTED']._serialized_start=2349
-  _globals['_STEPSTARTED']._serialized_end=2381
-  _globals['_STEPPLANNED']._serialized_start=2384
-  _globals['_STEPPLANNED']._serialized_end=2580
-  _globals['_TOOLCALLPLAN']._serialized_start=2582
-  _globals['_TOOLCALLPLAN']._serialized_end=2627
-  _globals['_TOOLSTARTED']._serialized_start=2629
-  _globals['_TOOLSTARTED']._serialized_end=2692
-  _globals['_TOOLFINISHED']._serialized_start=2694
-  _globals['_TOOLFINISHED']._serialized_end=2761
-  _globals['_STEPFINISHED']._serialized_start=2763
-  _globals['_STEPFINISHED']._serialized_end=2867
-  _globals['_REASONINGDELTA']._serialized_start=2869
-  _globals['_REASONINGDELTA']._serialized_end=2948
-  _globals['_CONTENTDELTA']._serialized_start=2950
-  _globals['_CONTENTDELTA']._serialized_end=3065
-  _globals['_TOKENLOGPROB']._serialized_start=3067
-  _globals['_TOKENLOGPROB']._serialized_end=3191
-  _globals['_ALTERNATIVETOKEN']._serialized_start=3193
-  _globals['_ALTERNATIVETOKEN']._serialized_end=3262
-  _globals['_TOOLCALLDELTA']._serialized_start=3264
-  _globals['_TOOLCALLDELTA']._serialized_end=3363
-  _globals['_ATTEMPTSWITCHED']._serialized_start=3366
-  _globals['_ATTEMPTSWITCHED']._serialized_end=3620
-  _globals['_HEARTBEAT']._serialized_start=3622
-  _globals['_HEARTBEAT']._serialized_end=3633
-  _globals['_COMPLETED']._serialized_start=3636
-  _globals['_COMPLETED']._serialized_end=3977
+  _globals['_STREAMCOMPLETEREQUEST']._serialized_start=322
+  _globals['_STREAMCOMPLETEREQUEST']._serialized_end=456
+  _globals['_STREAMOPTIONS']._serialized_start=458
+  _globals['_STREAMOPTIONS']._serialized_end=528
+  _globals['_STREAMCOMPLETERESPONSE']._serialized_start=531
+  _globals['_STREAMCOMPLETERESPONSE']._serialized_end=1870
+  _globals['_STARTED']._serialized_start=1873
+  _globals['_STARTED']._serialized_end=2059
+  _globals['_MODELCALLSTARTED']._serialized_start=2061
+  _globals['_MODELCALLSTARTED']._serialized_end=2165
+  _globals['_MODELCALLFINISHED']._serialized_start=2168
+  _globals['_MODELCALLFINISHED']._serialized_end=2452
+  _globals['_MODELCALLFAILED']._serialized_start=2455
+  _globals['_MODELCALLFAILED']._serialized_end=2628
+  _globals['_STEPSTARTED']._serialized_start=2630
+  _globals['_STEPSTARTED']._serialized_end=2662
+  _globals['_STEPPLANNED']._serialized_start=2665
+  _globals['_STEPPLANNED']._serialized_end=2861
+  _globals['_TOOLCALLPLAN']._serialized_start=2863
+  _globals['_TOOLCALLPLAN']._serialized_end=2908
+  _globals['_TOOLSTARTED']._serialized_start=2910
+  _globals['_TOOLSTARTED']._serialized_end=2973
+  _globals['_TOOLFINISHED']._serialized_start=2975
+  _globals['_TOOLFINISHED']._serialized_end=3042
+  _globals['_STEPFINISHED']._serialized_start=3044
+  _globals['_STEPFINISHED']._serialized_end=3148
+  _globals['_REASONINGDELTA']._serialized_start=3150
+  _globals['_REASONINGDELTA']._serialized_end=3229
+  _globals['_CONTENTDELTA']._serialized_start=3231
+  _globals['_CONTENTDELTA']._serialized_end=3346
+  _globals['_TOKENLOGPROB']._serialized_start=3348
+  _globals['_TOKENLOGPROB']._serialized_end=3472
+  _globals['_ALTERNATIVETOKEN']._serialized_start=3474
+  _globals['_ALTERNATIVETOKEN']._serialized_end=3543
+  _globals['_TOOLCALLDELTA']._serialized_start=3545
+  _globals['_TOOLCALLDELTA']._serialized_end=3644
+  _globals['_ATTEMPTSWITCHED']._serialized_start=3647
+  _globals['_ATTEMPTSWITCHED']._serialized_end=3901
+  _globals['_HEARTBEAT']._serialized_start=3903
+  _globals['_HEARTBEAT']._serialized_end=3914
+  _globals['_COMPLETED']._serialized_start=3917
+  _globals['_COMPLETED']._serialized_end=4258
 # @@protoc_insertion_point(module_scope)

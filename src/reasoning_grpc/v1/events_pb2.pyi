@@ -12,6 +12,7 @@ from reasoning_grpc.v1 import agent_pb2 as _agent_pb2
 from reasoning_grpc.v1 import completion_pb2 as _completion_pb2
 from reasoning_grpc.v1 import errors_pb2 as _errors_pb2
 from reasoning_grpc.v1 import messages_pb2 as _messages_pb2
+from reasoning_grpc.v1 import orchestration_pb2 as _orchestration_pb2
 from reasoning_grpc.v1 import routing_pb2 as _routing_pb2
 from reasoning_grpc.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
@@ -100,6 +101,33 @@ class StreamCompleteResponse(_message.Message):
     - `run_paused` follows `reasoning_finished` and the tool calls for which the run
       waits, and no model call follows it.
 
+    On the ORCHESTRATION path, a client may also rely on this:
+
+    - `plan_created` precedes the events of its tasks. Where no plan can be used,
+      `route_changed` comes instead, and the reasoning agent's events follow it.
+    - All events of an attempt at a task have its number in `task`, which no other
+      attempt has. Within it, the rules above hold, and steps count from 1.
+      `task_started` is its first event, and comes after `task_finished` of every
+      task that it needs. `task_finished` is its last event. A task that never
+      began has `task_finished` alone.
+    - A stream that ends OK has `task_finished` for every task that began, before
+      the `reasoning_finished` with `task` 0. Only after that one come events of
+      the answer. A stream that fails may lack the ends of tasks.
+    - `call` and the ids of tool calls are unique in the whole answer, and numbers
+      of calls are given in the order in which the calls begin.
+    - A task whose agent waits for the caller has the outcome SUSPENDED, while other
+      tasks go on. When nothing else can begin, the whole run pauses, and the tool
+      calls of all suspended tasks follow `reasoning_finished`.
+    - In a request that goes on with a paused run, the last `plan_created`, or
+      `route_changed`, comes again. A suspended task goes on, with `task_started`
+      under its number and attempt, in the request that has the results of its
+      calls. Tasks that had ended have no more events. Numbers of tasks and ids of
+      tool calls stay unique in the whole run.
+
+    It must not rely on the order of events of different tasks, which interleave,
+    nor on an order of the numbers of tasks, steps or calls among them. The text of
+    a task is never sent as `content_delta`.
+
     Clients ignore events that they do not know.
 
     Deltas are by far the most frequent events, so all that they use has a field
@@ -113,6 +141,7 @@ class StreamCompleteResponse(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     CALL_FIELD_NUMBER: _builtins.int
     ELAPSED_MS_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
     CONTENT_DELTA_FIELD_NUMBER: _builtins.int
     REASONING_DELTA_FIELD_NUMBER: _builtins.int
     TOOL_CALL_DELTA_FIELD_NUMBER: _builtins.int
@@ -130,6 +159,10 @@ class StreamCompleteResponse(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     COMPLETED_FIELD_NUMBER: _builtins.int
     RUN_PAUSED_FIELD_NUMBER: _builtins.int
+    PLAN_CREATED_FIELD_NUMBER: _builtins.int
+    TASK_STARTED_FIELD_NUMBER: _builtins.int
+    TASK_FINISHED_FIELD_NUMBER: _builtins.int
+    ROUTE_CHANGED_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Position of this event in the stream: 0, 1, 2, ... without a gap. A
     `heartbeat` has no position of its own: it repeats that of the event before
@@ -145,6 +178,10 @@ class StreamCompleteResponse(_message.Message):
     """
     elapsed_ms: _builtins.int
     """Milliseconds from the arrival of the request to this event."""
+    task: _builtins.int
+    """Number of the attempt at a task to which the event belongs: 1, 2, ...; 0
+    outside of tasks.
+    """
     @_builtins.property
     def content_delta(self) -> Global___ContentDelta:
         """A delta of the answer."""
@@ -152,7 +189,7 @@ class StreamCompleteResponse(_message.Message):
     @_builtins.property
     def reasoning_delta(self) -> Global___ReasoningDelta:
         """A delta of the model's own reasoning. Sent only with `include.reasoning`.
-        When `step` is above 0, it is not part of the answer's message.
+        When `step` or `task` is above 0, it is not part of the answer's message.
         """
 
     @_builtins.property
@@ -221,6 +258,22 @@ class StreamCompleteResponse(_message.Message):
         last part of the answer's message.
         """
 
+    @_builtins.property
+    def plan_created(self) -> _orchestration_pb2.PlanCreated:
+        """The planner has split the request into tasks."""
+
+    @_builtins.property
+    def task_started(self) -> _orchestration_pb2.TaskStarted:
+        """A task starts."""
+
+    @_builtins.property
+    def task_finished(self) -> _orchestration_pb2.TaskFinished:
+        """A task has ended."""
+
+    @_builtins.property
+    def route_changed(self) -> _orchestration_pb2.RouteChanged:
+        """The server takes another path than `started` reported."""
+
     def __init__(
         self,
         *,
@@ -228,6 +281,7 @@ class StreamCompleteResponse(_message.Message):
         step: _builtins.int = ...,
         call: _builtins.int = ...,
         elapsed_ms: _builtins.int = ...,
+        task: _builtins.int = ...,
         content_delta: Global___ContentDelta | None = ...,
         reasoning_delta: Global___ReasoningDelta | None = ...,
         tool_call_delta: Global___ToolCallDelta | None = ...,
@@ -245,12 +299,16 @@ class StreamCompleteResponse(_message.Message):
         heartbeat: Global___Heartbeat | None = ...,
         completed: Global___Completed | None = ...,
         run_paused: _messages_pb2.PausedRun | None = ...,
+        plan_created: _orchestration_pb2.PlanCreated | None = ...,
+        task_started: _orchestration_pb2.TaskStarted | None = ...,
+        task_finished: _orchestration_pb2.TaskFinished | None = ...,
+        route_changed: _orchestration_pb2.RouteChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "completed", b"completed", "content_delta", b"content_delta", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "run_paused", b"run_paused", "started", b"started", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "completed", b"completed", "content_delta", b"content_delta", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "plan_created", b"plan_created", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "route_changed", b"route_changed", "run_paused", b"run_paused", "started", b"started", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "task_finished", b"task_finished", "task_started", b"task_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "call", b"call", "completed", b"completed", "content_delta", b"content_delta", "elapsed_ms", b"elapsed_ms", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "run_paused", b"run_paused", "sequence", b"sequence", "started", b"started", "step", b"step", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_switched", b"attempt_switched", "call", b"call", "completed", b"completed", "content_delta", b"content_delta", "elapsed_ms", b"elapsed_ms", "heartbeat", b"heartbeat", "kind", b"kind", "model_call_failed", b"model_call_failed", "model_call_finished", b"model_call_finished", "model_call_started", b"model_call_started", "plan_created", b"plan_created", "reasoning_delta", b"reasoning_delta", "reasoning_finished", b"reasoning_finished", "route_changed", b"route_changed", "run_paused", b"run_paused", "sequence", b"sequence", "started", b"started", "step", b"step", "step_finished", b"step_finished", "step_planned", b"step_planned", "step_started", b"step_started", "task", b"task", "task_finished", b"task_finished", "task_started", b"task_started", "tool_call_delta", b"tool_call_delta", "tool_finished", b"tool_finished", "tool_started", b"tool_started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["content_delta", "reasoning_delta", "tool_call_delta", "started", "model_call_started", "model_call_finished", "model_call_failed", "attempt_switched", "step_started", "step_planned", "tool_started", "tool_finished", "step_finished", "reasoning_finished", "heartbeat", "completed", "run_paused"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["content_delta", "reasoning_delta", "tool_call_delta", "started", "model_call_started", "model_call_finished", "model_call_failed", "attempt_switched", "step_started", "step_planned", "tool_started", "tool_finished", "step_finished", "reasoning_finished", "heartbeat", "completed", "run_paused", "plan_created", "task_started", "task_finished", "route_changed"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -37,7 +37,9 @@ class _RoutingModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RoutingMo
     ROUTING_MODE_REASONING: _RoutingMode.ValueType  # 2
     """The reasoning agent takes steps with the server's tools, then answers."""
     ROUTING_MODE_ORCHESTRATION: _RoutingMode.ValueType  # 3
-    """Several agents work together. This version of the server does not offer it."""
+    """A planner splits the request into tasks, on which agents work at the same
+    time; the answer is written from their results.
+    """
     ROUTING_MODE_AUTO: _RoutingMode.ValueType  # 4
     """A classifier decides. A decision has this mode only in an answer to
     `Classify` with `rules_only`.
@@ -55,7 +57,9 @@ ROUTING_MODE_PASSTHROUGH: RoutingMode.ValueType  # 1
 ROUTING_MODE_REASONING: RoutingMode.ValueType  # 2
 """The reasoning agent takes steps with the server's tools, then answers."""
 ROUTING_MODE_ORCHESTRATION: RoutingMode.ValueType  # 3
-"""Several agents work together. This version of the server does not offer it."""
+"""A planner splits the request into tasks, on which agents work at the same
+time; the answer is written from their results.
+"""
 ROUTING_MODE_AUTO: RoutingMode.ValueType  # 4
 """A classifier decides. A decision has this mode only in an answer to
 `Classify` with `rules_only`.
@@ -215,7 +219,8 @@ class RouteDecision(_message.Message):
     REJECTED_ROUTES_FIELD_NUMBER: _builtins.int
     route: _builtins.str
     """Name of the chosen route. The built-in routes have the names of their
-    modes: "passthrough", "reasoning", "orchestration".
+    modes: "passthrough", "reasoning", "orchestration". A route keeps its name
+    when `route_changed` changes its mode.
     """
     mode: Global___RoutingMode.ValueType
     """The chosen path."""

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from reasoning_grpc.v1 import errors_pb2 as reasoning__grpc_dot_v1_dot_errors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dreasoning_grpc/v1/usage.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ereasoning_grpc/v1/errors.proto\"\x9a\x03\n\x05Usage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x05\x12 \n\x13\x63\x61\x63hed_input_tokens\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1f\n\x12\x63\x61\x63he_write_tokens\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1f\n\x12\x61udio_input_tokens\x18\x04 \x01(\x05H\x02\x88\x01\x01\x12\x15\n\routput_tokens\x18\x05 \x01(\x05\x12\x1d\n\x10reasoning_tokens\x18\x06 \x01(\x05H\x03\x88\x01\x01\x12\x14\n\x0ctotal_tokens\x18\x07 \x01(\x05\x12.\n\x06source\x18\x08 \x01(\x0e\x32\x1e.reasoning_grpc.v1.UsageSource\x12$\n\x17long_cache_write_tokens\x18\t \x01(\x05H\x04\x88\x01\x01\x42\x16\n\x14_cached_input_tokensB\x15\n\x13_cache_write_tokensB\x15\n\x13_audio_input_tokensB\x13\n\x11_reasoning_tokensB\x1a\n\x18_long_cache_write_tokens\"\x8c\x01\n\x0eModelCallUsage\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x05\x12\x34\n\x07purpose\x18\x02 \x01(\x0e\x32#.reasoning_grpc.v1.ModelCallPurpose\x12\r\n\x05model\x18\x03 \x01(\t\x12\'\n\x05usage\x18\x04 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\"J\n\x04\x43ost\x12\x16\n\x0etotal_nano_usd\x18\x01 \x01(\x03\x12*\n\x05items\x18\x02 \x03(\x0b\x32\x1b.reasoning_grpc.v1.CostItem\"g\n\x08\x43ostItem\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.reasoning_grpc.v1.TokenKind\x12\x0e\n\x06tokens\x18\x03 \x01(\x05\x12\x10\n\x08nano_usd\x18\x04 \x01(\x03\"\x93\x02\n\x07Timings\x12\x31\n\x0equeue_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10routing_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14\x66irst_token_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0etotal_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11overhead_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xda\x01\n\x07\x41ttempt\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x05\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\r\n\x05model\x18\x03 \x01(\t\x12/\n\x0cstart_offset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x07\x66\x61ilure\x18\x06 \x01(\x0e\x32\x1e.reasoning_grpc.v1.ErrorReason\x12\x13\n\x0bhttp_status\x18\x07 \x01(\x05*b\n\x0bUsageSource\x12\x1c\n\x18USAGE_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n\x15USAGE_SOURCE_PROVIDER\x10\x01\x12\x1a\n\x16USAGE_SOURCE_ESTIMATED\x10\x02*\xd3\x01\n\x10ModelCallPurpose\x12\"\n\x1eMODEL_CALL_PURPOSE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMODEL_CALL_PURPOSE_ROUTING\x10\x01\x12\x1b\n\x17MODEL_CALL_PURPOSE_STEP\x10\x02\x12\x1d\n\x19MODEL_CALL_PURPOSE_REPAIR\x10\x03\x12 \n\x1cMODEL_CALL_PURPOSE_SYNTHESIS\x10\x04\x12\x1d\n\x19MODEL_CALL_PURPOSE_ANSWER\x10\x05*\xc3\x01\n\tTokenKind\x12\x1a\n\x16TOKEN_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10TOKEN_KIND_INPUT\x10\x01\x12\x1b\n\x17TOKEN_KIND_CACHED_INPUT\x10\x02\x12\x1a\n\x16TOKEN_KIND_CACHE_WRITE\x10\x03\x12\x15\n\x11TOKEN_KIND_OUTPUT\x10\x04\x12\x18\n\x14TOKEN_KIND_REASONING\x10\x05\x12\x1a\n\x16TOKEN_KIND_AUDIO_INPUT\x10\x06\x42w\n\x1aio.github.reasoninggrpc.v1B\nUsageProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dreasoning_grpc/v1/usage.proto\x12\x11reasoning_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ereasoning_grpc/v1/errors.proto\"\x9a\x03\n\x05Usage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x05\x12 \n\x13\x63\x61\x63hed_input_tokens\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1f\n\x12\x63\x61\x63he_write_tokens\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1f\n\x12\x61udio_input_tokens\x18\x04 \x01(\x05H\x02\x88\x01\x01\x12\x15\n\routput_tokens\x18\x05 \x01(\x05\x12\x1d\n\x10reasoning_tokens\x18\x06 \x01(\x05H\x03\x88\x01\x01\x12\x14\n\x0ctotal_tokens\x18\x07 \x01(\x05\x12.\n\x06source\x18\x08 \x01(\x0e\x32\x1e.reasoning_grpc.v1.UsageSource\x12$\n\x17long_cache_write_tokens\x18\t \x01(\x05H\x04\x88\x01\x01\x42\x16\n\x14_cached_input_tokensB\x15\n\x13_cache_write_tokensB\x15\n\x13_audio_input_tokensB\x13\n\x11_reasoning_tokensB\x1a\n\x18_long_cache_write_tokens\"\x9a\x01\n\x0eModelCallUsage\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x05\x12\x34\n\x07purpose\x18\x02 \x01(\x0e\x32#.reasoning_grpc.v1.ModelCallPurpose\x12\r\n\x05model\x18\x03 \x01(\t\x12\'\n\x05usage\x18\x04 \x01(\x0b\x32\x18.reasoning_grpc.v1.Usage\x12\x0c\n\x04task\x18\x05 \x01(\x05\"J\n\x04\x43ost\x12\x16\n\x0etotal_nano_usd\x18\x01 \x01(\x03\x12*\n\x05items\x18\x02 \x03(\x0b\x32\x1b.reasoning_grpc.v1.CostItem\"g\n\x08\x43ostItem\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.reasoning_grpc.v1.TokenKind\x12\x0e\n\x06tokens\x18\x03 \x01(\x05\x12\x10\n\x08nano_usd\x18\x04 \x01(\x03\"\x93\x02\n\x07Timings\x12\x31\n\x0equeue_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10routing_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14\x66irst_token_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0etotal_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11overhead_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xda\x01\n\x07\x41ttempt\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\x05\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\r\n\x05model\x18\x03 \x01(\t\x12/\n\x0cstart_offset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x07\x66\x61ilure\x18\x06 \x01(\x0e\x32\x1e.reasoning_grpc.v1.ErrorReason\x12\x13\n\x0bhttp_status\x18\x07 \x01(\x05*b\n\x0bUsageSource\x12\x1c\n\x18USAGE_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n\x15USAGE_SOURCE_PROVIDER\x10\x01\x12\x1a\n\x16USAGE_SOURCE_ESTIMATED\x10\x02*\xf0\x01\n\x10ModelCallPurpose\x12\"\n\x1eMODEL_CALL_PURPOSE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMODEL_CALL_PURPOSE_ROUTING\x10\x01\x12\x1b\n\x17MODEL_CALL_PURPOSE_STEP\x10\x02\x12\x1d\n\x19MODEL_CALL_PURPOSE_REPAIR\x10\x03\x12 \n\x1cMODEL_CALL_PURPOSE_SYNTHESIS\x10\x04\x12\x1d\n\x19MODEL_CALL_PURPOSE_ANSWER\x10\x05\x12\x1b\n\x17MODEL_CALL_PURPOSE_PLAN\x10\x06*\xc3\x01\n\tTokenKind\x12\x1a\n\x16TOKEN_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10TOKEN_KIND_INPUT\x10\x01\x12\x1b\n\x17TOKEN_KIND_CACHED_INPUT\x10\x02\x12\x1a\n\x16TOKEN_KIND_CACHE_WRITE\x10\x03\x12\x15\n\x11TOKEN_KIND_OUTPUT\x10\x04\x12\x18\n\x14TOKEN_KIND_REASONING\x10\x05\x12\x1a\n\x16TOKEN_KIND_AUDIO_INPUT\x10\x06\x42w\n\x1aio.github.reasoninggrpc.v1B\nUsageProtoP\x01ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,22 +34,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reasoning_grpc.v1.usage_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\032io.github.reasoninggrpc.v1B\nUsageProtoP\001ZKgithub.com/reasoning-grpc/reasoning-grpc/clients/go/reasoningv1;reasoningv1'
-  _globals['_USAGESOURCE']._serialized_start=1352
-  _globals['_USAGESOURCE']._serialized_end=1450
-  _globals['_MODELCALLPURPOSE']._serialized_start=1453
-  _globals['_MODELCALLPURPOSE']._serialized_end=1664
-  _globals['_TOKENKIND']._serialized_start=1667
-  _globals['_TOKENKIND']._serialized_end=1862
+  _globals['_USAGESOURCE']._serialized_start=1366
+  _globals['_USAGESOURCE']._serialized_end=1464
+  _globals['_MODELCALLPURPOSE']._serialized_start=1467
+  _globals['_MODELCALLPURPOSE']._serialized_end=1707
+  _globals['_TOKENKIND']._serialized_start=1710
+  _globals['_TOKENKIND']._serialized_end=1905
   _globals['_USAGE']._serialized_start=117
   _globals['_USAGE']._serialized_end=527
   _globals['_MODELCALLUSAGE']._serialized_start=530
-  _globals['_MODELCALLUSAGE']._serialized_end=670
-  _globals['_COST']._serialized_start=672
-  _globals['_COST']._serialized_end=746
-  _globals['_COSTITEM']._serialized_start=748
-  _globals['_COSTITEM']._serialized_end=851
-  _globals['_TIMINGS']._serialized_start=854
-  _globals['_TIMINGS']._serialized_end=1129
-  _globals['_ATTEMPT']._serialized_start=1132
-  _globals['_ATTEMPT']._serialized_end=1350
+  _globals['_MODELCALLUSAGE']._serialized_end=684
+  _globals['_COST']._serialized_start=686
+  _globals['_COST']._serialized_end=760
+  _globals['_COSTITEM']._serialized_start=762
+  _globals['_COSTITEM']._serialized_end=865
+  _globals['_TIMINGS']._serialized_start=868
+  _globals['_TIMINGS']._serialized_end=1143
+  _globals['_ATTEMPT']._serialized_start=1146
+  _globals['_ATTEMPT']._serialized_end=1364
 # @@protoc_insertion_point(module_scope)

@@ -64,9 +64,13 @@ class _ModelCallPurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mode
     MODEL_CALL_PURPOSE_REPAIR: _ModelCallPurpose.ValueType  # 3
     """The call repeats another one whose answer did not follow its schema."""
     MODEL_CALL_PURPOSE_SYNTHESIS: _ModelCallPurpose.ValueType  # 4
-    """The call writes the answer from what the agent found."""
+    """The call writes the answer from what the agent or the tasks found. In a
+    task, it writes the task's result.
+    """
     MODEL_CALL_PURPOSE_ANSWER: _ModelCallPurpose.ValueType  # 5
     """The call answers the request directly."""
+    MODEL_CALL_PURPOSE_PLAN: _ModelCallPurpose.ValueType  # 6
+    """The call splits the request into tasks."""
 
 class ModelCallPurpose(_ModelCallPurpose, metaclass=_ModelCallPurposeEnumTypeWrapper):
     """What a model call is for."""
@@ -80,9 +84,13 @@ MODEL_CALL_PURPOSE_STEP: ModelCallPurpose.ValueType  # 2
 MODEL_CALL_PURPOSE_REPAIR: ModelCallPurpose.ValueType  # 3
 """The call repeats another one whose answer did not follow its schema."""
 MODEL_CALL_PURPOSE_SYNTHESIS: ModelCallPurpose.ValueType  # 4
-"""The call writes the answer from what the agent found."""
+"""The call writes the answer from what the agent or the tasks found. In a
+task, it writes the task's result.
+"""
 MODEL_CALL_PURPOSE_ANSWER: ModelCallPurpose.ValueType  # 5
 """The call answers the request directly."""
+MODEL_CALL_PURPOSE_PLAN: ModelCallPurpose.ValueType  # 6
+"""The call splits the request into tasks."""
 Global___ModelCallPurpose: _TypeAlias = ModelCallPurpose  # noqa: Y015
 
 class _TokenKind:
@@ -239,6 +247,7 @@ class ModelCallUsage(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
     call: _builtins.int
     """Number of the model call within this request: 1, 2, ..."""
     purpose: Global___ModelCallPurpose.ValueType
@@ -246,6 +255,10 @@ class ModelCallUsage(_message.Message):
     model: _builtins.str
     """Name of the model that answered the call. When no model answered it, the
     name of the model that was tried last.
+    """
+    task: _builtins.int
+    """Number of the task to which the call belongs, as in its events; 0 outside of
+    tasks.
     """
     @_builtins.property
     def usage(self) -> Global___Usage:
@@ -258,10 +271,11 @@ class ModelCallUsage(_message.Message):
         purpose: Global___ModelCallPurpose.ValueType = ...,
         model: _builtins.str = ...,
         usage: Global___Usage | None = ...,
+        task: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "model", b"model", "purpose", b"purpose", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "model", b"model", "purpose", b"purpose", "task", b"task", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -16,6 +16,7 @@ from tests.support.agent import agent_config, collect_events, plan_call, reasoni
 from tests.support.classification import AUTO, write_choice
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.metrics import MetricsPage
+from tests.support.orchestration import Team, orchestration_request, plan_task
 from tests.support.serving import RunningServer, config_for, judging_config, model_entry, serving
 from tests.support.upstream import FakeUpstream
 from tests.support.wire_calls import expect_failure, read_to_end
@@ -129,6 +130,20 @@ async def test_the_agent_counts_steps_ends_and_tool_calls(upstream: FakeUpstream
         ("weather", "OK"),
         ("fail", "FAILED"),
     }
+
+
+async def test_attempts_at_tasks_count_by_their_outcome(upstream: FakeUpstream) -> None:
+    """Each attempt at a task counts with its outcome, and the request is one run of the agent."""
+    team = Team(upstream, plan_task("a"), plan_task("b", "a"))
+    team.choices["step", "a"] = lambda _: team.fail(400)
+    team.plans += [team.script("no plan")]
+    async with measured(agent_config(upstream)) as (running, telemetry):
+        await collect_events(running, orchestration_request())
+        page = MetricsPage.scrape(telemetry.metrics)
+
+    counts = page.list_values("reasoning_grpc_task_duration_seconds_count", "reasoning_grpc_task_outcome")
+    assert counts == {"FAILED": 1, "SKIPPED": 1}
+    assert page.list_values("reasoning_grpc_agent_runs_total", "reasoning_grpc_reasoning_end") == {"FINISHED": 1}
 
 
 async def test_the_classifier_counts_its_decisions_and_failures(upstream: FakeUpstream, judge: FakeUpstream) -> None:

@@ -11,6 +11,7 @@ from reasoning_grpc.v1 import (
     errors_pb2,
     messages_pb2,
     models_pb2,
+    orchestration_pb2,
     routing_pb2,
     usage_pb2,
 )
@@ -45,6 +46,7 @@ REASONING_END: Final = EnumPair(types.ReasoningEnd, agent_pb2.ReasoningEnd, "REA
 USAGE_SOURCE: Final = EnumPair(types.UsageSource, usage_pb2.UsageSource, "USAGE_SOURCE")
 TOKEN_KIND: Final = EnumPair(types.TokenKind, usage_pb2.TokenKind, "TOKEN_KIND")
 MODEL_CALL_PURPOSE: Final = EnumPair(types.ModelCallPurpose, usage_pb2.ModelCallPurpose, "MODEL_CALL_PURPOSE")
+TASK_OUTCOME: Final = EnumPair(types.TaskOutcome, orchestration_pb2.TaskOutcome, "TASK_OUTCOME")
 MODEL_SOURCE_KIND: Final = EnumPair(types.ModelSourceKind, models_pb2.ModelSourceKind, "MODEL_SOURCE_KIND")
 MODEL_STATE: Final = EnumPair(types.ModelState, models_pb2.ModelState, "MODEL_STATE")
 MODEL_CAPABILITY: Final = EnumPair(types.Capability, models_pb2.ModelCapability, "MODEL_CAPABILITY")
@@ -52,6 +54,7 @@ MODEL_CAPABILITY: Final = EnumPair(types.Capability, models_pb2.ModelCapability,
 EFFECTIVE_SETTING_CAUSE: Final = EnumPair(
     types.EffectiveSettingCause, completion_pb2.EffectiveSettingCause, "EFFECTIVE_SETTING_CAUSE"
 )
+ROUTE_CHANGE_CAUSE: Final = EnumPair(types.RouteChangeCause, orchestration_pb2.RouteChangeCause, "ROUTE_CHANGE_CAUSE")
 ROUTE_REJECTION_CAUSE: Final = EnumPair(
     types.RouteRejectionCause, routing_pb2.RouteRejectionCause, "ROUTE_REJECTION_CAUSE"
 )

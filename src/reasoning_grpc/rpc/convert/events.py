@@ -8,6 +8,12 @@ from reasoning_grpc.rpc.convert import enums
 from reasoning_grpc.rpc.convert.agent import write_reasoning_finished, write_tool_execution
 from reasoning_grpc.rpc.convert.answers import write_end, write_start
 from reasoning_grpc.rpc.convert.conversation import write_paused_run
+from reasoning_grpc.rpc.convert.orchestration import (
+    write_plan_created,
+    write_route_changed,
+    write_task_finished,
+    write_task_started,
+)
 from reasoning_grpc.rpc.convert.scalars import LARGEST_INT32, token_count, write_duration
 from reasoning_grpc.rpc.convert.settings import write_effective_setting
 from reasoning_grpc.rpc.convert.usage import write_usage
@@ -20,6 +26,8 @@ def stream_response(stamped: events.StreamEvent) -> events_pb2.StreamCompleteRes
     response.sequence = stamped.sequence
     response.step = stamped.step
     response.call = stamped.call
+    if stamped.task:
+        response.task = stamped.task
     response.elapsed_ms = min(int(stamped.elapsed_seconds * 1000), LARGEST_INT32)  # which is 24 days
     event = stamped.event
     name, write = _EVENTS[type(event)]
@@ -160,5 +168,9 @@ _EVENTS: Final[Mapping[type, tuple[str, Callable[[Any, Any], None]]]] = {
     events.AttemptSwitched: ("attempt_switched", _write_attempt_switched),
     events.Heartbeat: ("heartbeat", _write_heartbeat),
     events.Completed: ("completed", write_end),
+    events.PlanCreated: ("plan_created", write_plan_created),
+    events.TaskStarted: ("task_started", write_task_started),
+    events.TaskFinished: ("task_finished", write_task_finished),
+    events.RouteChanged: ("route_changed", write_route_changed),
 }
 """For each event class, its field in the oneof and the function that writes it."""

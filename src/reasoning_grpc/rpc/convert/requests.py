@@ -90,6 +90,7 @@ def _include_options(message: completion_pb2.CompleteRequest, _checks: Checks) -
         thoughts=include.thoughts,
         tool_results=include.tool_results,
         model_calls=include.model_calls,
+        task_results=include.task_results,
     )
 
 

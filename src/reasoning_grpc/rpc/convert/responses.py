@@ -10,6 +10,7 @@ from reasoning_grpc.domain.fold import Completion
 from reasoning_grpc.rpc.convert.agent import write_reasoning_finished, write_step
 from reasoning_grpc.rpc.convert.answers import write_end, write_start
 from reasoning_grpc.rpc.convert.conversation import write_message, write_paused_run
+from reasoning_grpc.rpc.convert.orchestration import write_plan_created, write_task
 from reasoning_grpc.rpc.convert.routing import write_route_decision
 from reasoning_grpc.rpc.convert.settings import write_effective_setting
 from reasoning_grpc.rpc.convert.usage import write_cost, write_usage
@@ -27,6 +28,10 @@ def complete_response(completion: Completion) -> completion_pb2.CompleteResponse
         write_step(response.steps.add(), step)
     if completion.reasoning_finished is not None:
         write_reasoning_finished(response.reasoning_finished, completion.reasoning_finished)
+    for plan in completion.plans:
+        write_plan_created(response.plans.add(), plan)
+    for task in completion.tasks:
+        write_task(response.tasks.add(), task)
     for setting in completion.effective_settings:
         write_effective_setting(response.effective_settings.add(), setting)
     write_end(response, completion.completed)

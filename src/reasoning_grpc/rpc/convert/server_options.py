@@ -47,6 +47,7 @@ def agent_options(message: completion_pb2.CompleteRequest, checks: Checks) -> Ag
         allowed_tools=frozenset(given.allowed_tools.names) if given.HasField("allowed_tools") else None,
         step_timeout_seconds=seconds("step_timeout"),
         tool_timeout_seconds=seconds("tool_timeout"),
+        max_tasks=optional_integer("max_tasks", 1),
     )
 
 

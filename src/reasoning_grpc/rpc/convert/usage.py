@@ -41,6 +41,7 @@ def write_model_call_usage(message: usage_pb2.ModelCallUsage, entry: domain.Mode
     message.purpose = enums.MODEL_CALL_PURPOSE.to_proto[entry.purpose]
     message.model = entry.model
     write_usage(message.usage, entry.usage)
+    message.task = entry.task
 
 
 def write_cost(message: usage_pb2.Cost, cost: domain.Cost) -> None:

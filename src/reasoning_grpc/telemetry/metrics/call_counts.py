@@ -95,6 +95,7 @@ class CallCounts:
         self._agent_runs = Counter(families.AGENT_RUNS)
         self._agent_steps = Counter(families.AGENT_STEPS)
         self._tools = Histogram(families.TOOL_DURATION)
+        self._tasks = Histogram(families.TASK_DURATION)
         self.service = ""
         """The full name of the service whose methods are called."""
         self.find_provider: Callable[[str], str] = lambda _model: ""
@@ -225,6 +226,9 @@ class CallCounts:
             # A tool that is not there has the name that the model has made up.
             self._tools.record(seconds, OTHER if status is ToolStatus.NOT_AVAILABLE else name, status.value)
 
+        for task_outcome, seconds in agent.tasks:
+            self._tasks.record(seconds, task_outcome.value)
+
     def read(self, builder: SnapshotBuilder) -> None:
         """Adds all counts to a snapshot."""
         self._count_ended()
@@ -245,6 +249,7 @@ class CallCounts:
             builder.add_counter(counter)
         builder.add_histogram(self._classifier_duration)
         builder.add_histogram(self._tools)
+        builder.add_histogram(self._tasks)
 
     def _read_cell(self, builder: SnapshotBuilder, key: _Key, cell: _Cell) -> None:
         method, code, reason, caller, model, source, mode, configured_route = map(str, key)

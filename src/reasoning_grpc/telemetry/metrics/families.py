@@ -286,6 +286,14 @@ AGENT_STEPS: Final = Family(
     help="Steps of the agent, by their outcome.",
     labels=(Label("reasoning_grpc.step_outcome", "the outcomes of a step"),),
 )
+TASK_DURATION: Final = Family(
+    name="reasoning_grpc.task.duration",
+    kind=Kind.HISTOGRAM,
+    unit="s",
+    help="How long the attempts at tasks of orchestration take, by their outcome.",
+    labels=(Label("reasoning_grpc.task_outcome", "the outcomes of a task"),),
+    bounds=_LONG_SECONDS,
+)
 TOOL_DURATION: Final = Family(
     name="gen_ai.execute_tool.duration",
     kind=Kind.HISTOGRAM,

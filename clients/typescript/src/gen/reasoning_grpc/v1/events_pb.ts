@@ -14,6 +14,8 @@ import type { ErrorReason } from "./errors_pb.js";
 import { file_reasoning_grpc_v1_errors } from "./errors_pb.js";
 import type { PausedRun } from "./messages_pb.js";
 import { file_reasoning_grpc_v1_messages } from "./messages_pb.js";
+import type { PlanCreated, RouteChanged, TaskFinished, TaskStarted } from "./orchestration_pb.js";
+import { file_reasoning_grpc_v1_orchestration } from "./orchestration_pb.js";
 import type { RouteDecision } from "./routing_pb.js";
 import { file_reasoning_grpc_v1_routing } from "./routing_pb.js";
 import type { Attempt, Cost, ModelCallPurpose, ModelCallUsage, Timings, Usage } from "./usage_pb.js";
@@ -24,7 +26,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file reasoning_grpc/v1/events.proto.
  */
 export const file_reasoning_grpc_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("Ch5yZWFzb25pbmdfZ3JwYy92MS9ldmVudHMucHJvdG8SEXJlYXNvbmluZ19ncnBjLnYxIoYBChVTdHJlYW1Db21wbGV0ZVJlcXVlc3QSMwoHcmVxdWVzdBgBIAEoCzIiLnJlYXNvbmluZ19ncnBjLnYxLkNvbXBsZXRlUmVxdWVzdBI4Cg5zdHJlYW1fb3B0aW9ucxgCIAEoCzIgLnJlYXNvbmluZ19ncnBjLnYxLlN0cmVhbU9wdGlvbnMiRgoNU3RyZWFtT3B0aW9ucxI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iyQgKFlN0cmVhbUNvbXBsZXRlUmVzcG9uc2USEAoIc2VxdWVuY2UYASABKAUSDAoEc3RlcBgCIAEoBRIMCgRjYWxsGAMgASgFEhIKCmVsYXBzZWRfbXMYBCABKAUSOAoNY29udGVudF9kZWx0YRgIIAEoCzIfLnJlYXNvbmluZ19ncnBjLnYxLkNvbnRlbnREZWx0YUgAEjwKD3JlYXNvbmluZ19kZWx0YRgJIAEoCzIhLnJlYXNvbmluZ19ncnBjLnYxLlJlYXNvbmluZ0RlbHRhSAASOwoPdG9vbF9jYWxsX2RlbHRhGAogASgLMiAucmVhc29uaW5nX2dycGMudjEuVG9vbENhbGxEZWx0YUgAEi0KB3N0YXJ0ZWQYECABKAsyGi5yZWFzb25pbmdfZ3JwYy52MS5TdGFydGVkSAASQQoSbW9kZWxfY2FsbF9zdGFydGVkGBEgASgLMiMucmVhc29uaW5nX2dycGMudjEuTW9kZWxDYWxsU3RhcnRlZEgAEkMKE21vZGVsX2NhbGxfZmluaXNoZWQYEiABKAsyJC5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxGaW5pc2hlZEgAEj8KEW1vZGVsX2NhbGxfZmFpbGVkGBMgASgLMiIucmVhc29uaW5nX2dycGMudjEuTW9kZWxDYWxsRmFpbGVkSAASPgoQYXR0ZW1wdF9zd2l0Y2hlZBgUIAEoCzIiLnJlYXNvbmluZ19ncnBjLnYxLkF0dGVtcHRTd2l0Y2hlZEgAEjYKDHN0ZXBfc3RhcnRlZBgVIAEoCzIeLnJlYXNvbmluZ19ncnBjLnYxLlN0ZXBTdGFydGVkSAASNgoMc3RlcF9wbGFubmVkGBYgASgLMh4ucmVhc29uaW5nX2dycGMudjEuU3RlcFBsYW5uZWRIABI2Cgx0b29sX3N0YXJ0ZWQYFyABKAsyHi5yZWFzb25pbmdfZ3JwYy52MS5Ub29sU3RhcnRlZEgAEjgKDXRvb2xfZmluaXNoZWQYGCABKAsyHy5yZWFzb25pbmdfZ3JwYy52MS5Ub29sRmluaXNoZWRIABI4Cg1zdGVwX2ZpbmlzaGVkGBkgASgLMh8ucmVhc29uaW5nX2dycGMudjEuU3RlcEZpbmlzaGVkSAASQgoScmVhc29uaW5nX2ZpbmlzaGVkGBogASgLMiQucmVhc29uaW5nX2dycGMudjEuUmVhc29uaW5nRmluaXNoZWRIABIxCgloZWFydGJlYXQYGyABKAsyHC5yZWFzb25pbmdfZ3JwYy52MS5IZWFydGJlYXRIABIxCgljb21wbGV0ZWQYHCABKAsyHC5yZWFzb25pbmdfZ3JwYy52MS5Db21wbGV0ZWRIABIyCgpydW5fcGF1c2VkGCAgASgLMhwucmVhc29uaW5nX2dycGMudjEuUGF1c2VkUnVuSABCBgoEa2luZCK6AQoHU3RhcnRlZBITCgtyZXNwb25zZV9pZBgBIAEoCRIQCgh0cmFjZV9pZBgCIAEoCRI4Cg5yb3V0ZV9kZWNpc2lvbhgDIAEoCzIgLnJlYXNvbmluZ19ncnBjLnYxLlJvdXRlRGVjaXNpb24SDQoFbW9kZWwYBCABKAkSPwoSZWZmZWN0aXZlX3NldHRpbmdzGAUgAygLMiMucmVhc29uaW5nX2dycGMudjEuRWZmZWN0aXZlU2V0dGluZyJoChBNb2RlbENhbGxTdGFydGVkEjQKB3B1cnBvc2UYASABKA4yIy5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxQdXJwb3NlEg0KBW1vZGVsGAIgASgJEg8KB2F0dGVtcHQYAyABKAUinAIKEU1vZGVsQ2FsbEZpbmlzaGVkEjQKB3B1cnBvc2UYASABKA4yIy5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxQdXJwb3NlEg0KBW1vZGVsGAIgASgJEg8KB2F0dGVtcHQYAyABKAUSNgoNZmluaXNoX3JlYXNvbhgEIAEoDjIfLnJlYXNvbmluZ19ncnBjLnYxLkZpbmlzaFJlYXNvbhIeChZwcm92aWRlcl9maW5pc2hfcmVhc29uGAUgASgJEicKBXVzYWdlGAYgASgLMhgucmVhc29uaW5nX2dycGMudjEuVXNhZ2USGAoQb21pdHRlZF9tZXNzYWdlcxgHIAEoBRIWCg5vbWl0dGVkX3Rva2VucxgIIAEoBSKtAQoPTW9kZWxDYWxsRmFpbGVkEjQKB3B1cnBvc2UYASABKA4yIy5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxQdXJwb3NlEg0KBW1vZGVsGAIgASgJEg8KB2F0dGVtcHQYAyABKAUSLwoHZmFpbHVyZRgEIAEoDjIeLnJlYXNvbmluZ19ncnBjLnYxLkVycm9yUmVhc29uEhMKC2h0dHBfc3RhdHVzGAUgASgFIiAKC1N0ZXBTdGFydGVkEhEKCW1heF9zdGVwcxgBIAEoBSLEAQoLU3RlcFBsYW5uZWQSDwoHdGhvdWdodBgBIAEoCRIyCgtuZXh0X2FjdGlvbhgCIAEoDjIdLnJlYXNvbmluZ19ncnBjLnYxLk5leHRBY3Rpb24SMwoKdG9vbF9jYWxscxgDIAMoCzIfLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xDYWxsUGxhbhISCgpjb25jdXJyZW50GAQgASgIEicKBXVzYWdlGAUgASgLMhgucmVhc29uaW5nX2dycGMudjEuVXNhZ2UiLQoMVG9vbENhbGxQbGFuEg8KB2NhbGxfaWQYASABKAkSDAoEbmFtZRgCIAEoCSI/CgtUb29sU3RhcnRlZBIPCgdjYWxsX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYXJndW1lbnRzGAMgASgJIkMKDFRvb2xGaW5pc2hlZBIzCglleGVjdXRpb24YASABKAsyIC5yZWFzb25pbmdfZ3JwYy52MS5Ub29sRXhlY3V0aW9uImgKDFN0ZXBGaW5pc2hlZBIvCgdvdXRjb21lGAEgASgOMh4ucmVhc29uaW5nX2dycGMudjEuU3RlcE91dGNvbWUSJwoFdXNhZ2UYAiABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZSJPCg5SZWFzb25pbmdEZWx0YRIOCgR0ZXh0GAEgASgJSAASEgoIcmVkYWN0ZWQYAiABKAxIABIRCglzaWduYXR1cmUYAyABKAlCBgoEZm9ybSJzCgxDb250ZW50RGVsdGESDAoEdGV4dBgBIAEoCRIxCghsb2dwcm9icxgCIAMoCzIfLnJlYXNvbmluZ19ncnBjLnYxLlRva2VuTG9ncHJvYhIPCgdyZWZ1c2FsGAMgASgIEhEKCXNpZ25hdHVyZRgEIAEoCSJ8CgxUb2tlbkxvZ3Byb2ISDQoFdG9rZW4YASABKAkSDwoHbG9ncHJvYhgCIAEoARIRCglyYXdfYnl0ZXMYAyABKAwSOQoMYWx0ZXJuYXRpdmVzGAQgAygLMiMucmVhc29uaW5nX2dycGMudjEuQWx0ZXJuYXRpdmVUb2tlbiJFChBBbHRlcm5hdGl2ZVRva2VuEg0KBXRva2VuGAEgASgJEg8KB2xvZ3Byb2IYAiABKAESEQoJcmF3X2J5dGVzGAMgASgMImMKDVRvb2xDYWxsRGVsdGESDwoHY2FsbF9pZBgBIAEoCRINCgVpbmRleBgCIAEoBRIMCgRuYW1lGAMgASgJEhEKCWFyZ3VtZW50cxgEIAEoCRIRCglzaWduYXR1cmUYBSABKAki/gEKD0F0dGVtcHRTd2l0Y2hlZBISCgpmcm9tX21vZGVsGAEgASgJEhAKCHRvX21vZGVsGAIgASgJEhQKDG5leHRfYXR0ZW1wdBgDIAEoBRIvCgdmYWlsdXJlGAQgASgOMh4ucmVhc29uaW5nX2dycGMudjEuRXJyb3JSZWFzb24SEwoLaHR0cF9zdGF0dXMYBSABKAUSKAoFZGVsYXkYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SPwoSZWZmZWN0aXZlX3NldHRpbmdzGAcgAygLMiMucmVhc29uaW5nX2dycGMudjEuRWZmZWN0aXZlU2V0dGluZyILCglIZWFydGJlYXQi1QIKCUNvbXBsZXRlZBI2Cg1maW5pc2hfcmVhc29uGAEgASgOMh8ucmVhc29uaW5nX2dycGMudjEuRmluaXNoUmVhc29uEh4KFnByb3ZpZGVyX2ZpbmlzaF9yZWFzb24YAiABKAkSDQoFbW9kZWwYAyABKAkSJwoFdXNhZ2UYBCABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZRI2Cgttb2RlbF9jYWxscxgFIAMoCzIhLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FsbFVzYWdlEiUKBGNvc3QYBiABKAsyFy5yZWFzb25pbmdfZ3JwYy52MS5Db3N0EisKB3RpbWluZ3MYByABKAsyGi5yZWFzb25pbmdfZ3JwYy52MS5UaW1pbmdzEiwKCGF0dGVtcHRzGAggAygLMhoucmVhc29uaW5nX2dycGMudjEuQXR0ZW1wdEJ4Chppby5naXRodWIucmVhc29uaW5nZ3JwYy52MUILRXZlbnRzUHJvdG9QAVpLZ2l0aHViLmNvbS9yZWFzb25pbmctZ3JwYy9yZWFzb25pbmctZ3JwYy9jbGllbnRzL2dvL3JlYXNvbmluZ3YxO3JlYXNvbmluZ3YxYgZwcm90bzM", [file_google_protobuf_duration, file_reasoning_grpc_v1_agent, file_reasoning_grpc_v1_completion, file_reasoning_grpc_v1_errors, file_reasoning_grpc_v1_messages, file_reasoning_grpc_v1_routing, file_reasoning_grpc_v1_usage]);
+  fileDesc("Ch5yZWFzb25pbmdfZ3JwYy92MS9ldmVudHMucHJvdG8SEXJlYXNvbmluZ19ncnBjLnYxIoYBChVTdHJlYW1Db21wbGV0ZVJlcXVlc3QSMwoHcmVxdWVzdBgBIAEoCzIiLnJlYXNvbmluZ19ncnBjLnYxLkNvbXBsZXRlUmVxdWVzdBI4Cg5zdHJlYW1fb3B0aW9ucxgCIAEoCzIgLnJlYXNvbmluZ19ncnBjLnYxLlN0cmVhbU9wdGlvbnMiRgoNU3RyZWFtT3B0aW9ucxI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iuwoKFlN0cmVhbUNvbXBsZXRlUmVzcG9uc2USEAoIc2VxdWVuY2UYASABKAUSDAoEc3RlcBgCIAEoBRIMCgRjYWxsGAMgASgFEhIKCmVsYXBzZWRfbXMYBCABKAUSDAoEdGFzaxgFIAEoBRI4Cg1jb250ZW50X2RlbHRhGAggASgLMh8ucmVhc29uaW5nX2dycGMudjEuQ29udGVudERlbHRhSAASPAoPcmVhc29uaW5nX2RlbHRhGAkgASgLMiEucmVhc29uaW5nX2dycGMudjEuUmVhc29uaW5nRGVsdGFIABI7Cg90b29sX2NhbGxfZGVsdGEYCiABKAsyIC5yZWFzb25pbmdfZ3JwYy52MS5Ub29sQ2FsbERlbHRhSAASLQoHc3RhcnRlZBgQIAEoCzIaLnJlYXNvbmluZ19ncnBjLnYxLlN0YXJ0ZWRIABJBChJtb2RlbF9jYWxsX3N0YXJ0ZWQYESABKAsyIy5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxTdGFydGVkSAASQwoTbW9kZWxfY2FsbF9maW5pc2hlZBgSIAEoCzIkLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FsbEZpbmlzaGVkSAASPwoRbW9kZWxfY2FsbF9mYWlsZWQYEyABKAsyIi5yZWFzb25pbmdfZ3JwYy52MS5Nb2RlbENhbGxGYWlsZWRIABI+ChBhdHRlbXB0X3N3aXRjaGVkGBQgASgLMiIucmVhc29uaW5nX2dycGMudjEuQXR0ZW1wdFN3aXRjaGVkSAASNgoMc3RlcF9zdGFydGVkGBUgASgLMh4ucmVhc29uaW5nX2dycGMudjEuU3RlcFN0YXJ0ZWRIABI2CgxzdGVwX3BsYW5uZWQYFiABKAsyHi5yZWFzb25pbmdfZ3JwYy52MS5TdGVwUGxhbm5lZEgAEjYKDHRvb2xfc3RhcnRlZBgXIAEoCzIeLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xTdGFydGVkSAASOAoNdG9vbF9maW5pc2hlZBgYIAEoCzIfLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xGaW5pc2hlZEgAEjgKDXN0ZXBfZmluaXNoZWQYGSABKAsyHy5yZWFzb25pbmdfZ3JwYy52MS5TdGVwRmluaXNoZWRIABJCChJyZWFzb25pbmdfZmluaXNoZWQYGiABKAsyJC5yZWFzb25pbmdfZ3JwYy52MS5SZWFzb25pbmdGaW5pc2hlZEgAEjEKCWhlYXJ0YmVhdBgbIAEoCzIcLnJlYXNvbmluZ19ncnBjLnYxLkhlYXJ0YmVhdEgAEjEKCWNvbXBsZXRlZBgcIAEoCzIcLnJlYXNvbmluZ19ncnBjLnYxLkNvbXBsZXRlZEgAEjIKCnJ1bl9wYXVzZWQYICABKAsyHC5yZWFzb25pbmdfZ3JwYy52MS5QYXVzZWRSdW5IABI2CgxwbGFuX2NyZWF0ZWQYHSABKAsyHi5yZWFzb25pbmdfZ3JwYy52MS5QbGFuQ3JlYXRlZEgAEjYKDHRhc2tfc3RhcnRlZBgeIAEoCzIeLnJlYXNvbmluZ19ncnBjLnYxLlRhc2tTdGFydGVkSAASOAoNdGFza19maW5pc2hlZBgfIAEoCzIfLnJlYXNvbmluZ19ncnBjLnYxLlRhc2tGaW5pc2hlZEgAEjgKDXJvdXRlX2NoYW5nZWQYISABKAsyHy5yZWFzb25pbmdfZ3JwYy52MS5Sb3V0ZUNoYW5nZWRIAEIGCgRraW5kIroBCgdTdGFydGVkEhMKC3Jlc3BvbnNlX2lkGAEgASgJEhAKCHRyYWNlX2lkGAIgASgJEjgKDnJvdXRlX2RlY2lzaW9uGAMgASgLMiAucmVhc29uaW5nX2dycGMudjEuUm91dGVEZWNpc2lvbhINCgVtb2RlbBgEIAEoCRI/ChJlZmZlY3RpdmVfc2V0dGluZ3MYBSADKAsyIy5yZWFzb25pbmdfZ3JwYy52MS5FZmZlY3RpdmVTZXR0aW5nImgKEE1vZGVsQ2FsbFN0YXJ0ZWQSNAoHcHVycG9zZRgBIAEoDjIjLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FsbFB1cnBvc2USDQoFbW9kZWwYAiABKAkSDwoHYXR0ZW1wdBgDIAEoBSKcAgoRTW9kZWxDYWxsRmluaXNoZWQSNAoHcHVycG9zZRgBIAEoDjIjLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FsbFB1cnBvc2USDQoFbW9kZWwYAiABKAkSDwoHYXR0ZW1wdBgDIAEoBRI2Cg1maW5pc2hfcmVhc29uGAQgASgOMh8ucmVhc29uaW5nX2dycGMudjEuRmluaXNoUmVhc29uEh4KFnByb3ZpZGVyX2ZpbmlzaF9yZWFzb24YBSABKAkSJwoFdXNhZ2UYBiABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZRIYChBvbWl0dGVkX21lc3NhZ2VzGAcgASgFEhYKDm9taXR0ZWRfdG9rZW5zGAggASgFIq0BCg9Nb2RlbENhbGxGYWlsZWQSNAoHcHVycG9zZRgBIAEoDjIjLnJlYXNvbmluZ19ncnBjLnYxLk1vZGVsQ2FsbFB1cnBvc2USDQoFbW9kZWwYAiABKAkSDwoHYXR0ZW1wdBgDIAEoBRIvCgdmYWlsdXJlGAQgASgOMh4ucmVhc29uaW5nX2dycGMudjEuRXJyb3JSZWFzb24SEwoLaHR0cF9zdGF0dXMYBSABKAUiIAoLU3RlcFN0YXJ0ZWQSEQoJbWF4X3N0ZXBzGAEgASgFIsQBCgtTdGVwUGxhbm5lZBIPCgd0aG91Z2h0GAEgASgJEjIKC25leHRfYWN0aW9uGAIgASgOMh0ucmVhc29uaW5nX2dycGMudjEuTmV4dEFjdGlvbhIzCgp0b29sX2NhbGxzGAMgAygLMh8ucmVhc29uaW5nX2dycGMudjEuVG9vbENhbGxQbGFuEhIKCmNvbmN1cnJlbnQYBCABKAgSJwoFdXNhZ2UYBSABKAsyGC5yZWFzb25pbmdfZ3JwYy52MS5Vc2FnZSItCgxUb29sQ2FsbFBsYW4SDwoHY2FsbF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJIj8KC1Rvb2xTdGFydGVkEg8KB2NhbGxfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglhcmd1bWVudHMYAyABKAkiQwoMVG9vbEZpbmlzaGVkEjMKCWV4ZWN1dGlvbhgBIAEoCzIgLnJlYXNvbmluZ19ncnBjLnYxLlRvb2xFeGVjdXRpb24iaAoMU3RlcEZpbmlzaGVkEi8KB291dGNvbWUYASABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5TdGVwT3V0Y29tZRInCgV1c2FnZRgCIAEoCzIYLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlIk8KDlJlYXNvbmluZ0RlbHRhEg4KBHRleHQYASABKAlIABISCghyZWRhY3RlZBgCIAEoDEgAEhEKCXNpZ25hdHVyZRgDIAEoCUIGCgRmb3JtInMKDENvbnRlbnREZWx0YRIMCgR0ZXh0GAEgASgJEjEKCGxvZ3Byb2JzGAIgAygLMh8ucmVhc29uaW5nX2dycGMudjEuVG9rZW5Mb2dwcm9iEg8KB3JlZnVzYWwYAyABKAgSEQoJc2lnbmF0dXJlGAQgASgJInwKDFRva2VuTG9ncHJvYhINCgV0b2tlbhgBIAEoCRIPCgdsb2dwcm9iGAIgASgBEhEKCXJhd19ieXRlcxgDIAEoDBI5CgxhbHRlcm5hdGl2ZXMYBCADKAsyIy5yZWFzb25pbmdfZ3JwYy52MS5BbHRlcm5hdGl2ZVRva2VuIkUKEEFsdGVybmF0aXZlVG9rZW4SDQoFdG9rZW4YASABKAkSDwoHbG9ncHJvYhgCIAEoARIRCglyYXdfYnl0ZXMYAyABKAwiYwoNVG9vbENhbGxEZWx0YRIPCgdjYWxsX2lkGAEgASgJEg0KBWluZGV4GAIgASgFEgwKBG5hbWUYAyABKAkSEQoJYXJndW1lbnRzGAQgASgJEhEKCXNpZ25hdHVyZRgFIAEoCSL+AQoPQXR0ZW1wdFN3aXRjaGVkEhIKCmZyb21fbW9kZWwYASABKAkSEAoIdG9fbW9kZWwYAiABKAkSFAoMbmV4dF9hdHRlbXB0GAMgASgFEi8KB2ZhaWx1cmUYBCABKA4yHi5yZWFzb25pbmdfZ3JwYy52MS5FcnJvclJlYXNvbhITCgtodHRwX3N0YXR1cxgFIAEoBRIoCgVkZWxheRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI/ChJlZmZlY3RpdmVfc2V0dGluZ3MYByADKAsyIy5yZWFzb25pbmdfZ3JwYy52MS5FZmZlY3RpdmVTZXR0aW5nIgsKCUhlYXJ0YmVhdCLVAgoJQ29tcGxldGVkEjYKDWZpbmlzaF9yZWFzb24YASABKA4yHy5yZWFzb25pbmdfZ3JwYy52MS5GaW5pc2hSZWFzb24SHgoWcHJvdmlkZXJfZmluaXNoX3JlYXNvbhgCIAEoCRINCgVtb2RlbBgDIAEoCRInCgV1c2FnZRgEIAEoCzIYLnJlYXNvbmluZ19ncnBjLnYxLlVzYWdlEjYKC21vZGVsX2NhbGxzGAUgAygLMiEucmVhc29uaW5nX2dycGMudjEuTW9kZWxDYWxsVXNhZ2USJQoEY29zdBgGIAEoCzIXLnJlYXNvbmluZ19ncnBjLnYxLkNvc3QSKwoHdGltaW5ncxgHIAEoCzIaLnJlYXNvbmluZ19ncnBjLnYxLlRpbWluZ3MSLAoIYXR0ZW1wdHMYCCADKAsyGi5yZWFzb25pbmdfZ3JwYy52MS5BdHRlbXB0QngKGmlvLmdpdGh1Yi5yZWFzb25pbmdncnBjLnYxQgtFdmVudHNQcm90b1ABWktnaXRodWIuY29tL3JlYXNvbmluZy1ncnBjL3JlYXNvbmluZy1ncnBjL2NsaWVudHMvZ28vcmVhc29uaW5ndjE7cmVhc29uaW5ndjFiBnByb3RvMw", [file_google_protobuf_duration, file_reasoning_grpc_v1_agent, file_reasoning_grpc_v1_completion, file_reasoning_grpc_v1_errors, file_reasoning_grpc_v1_messages, file_reasoning_grpc_v1_orchestration, file_reasoning_grpc_v1_routing, file_reasoning_grpc_v1_usage]);
 
 /**
  * A request for `StreamComplete`.
@@ -94,6 +96,33 @@ export const StreamOptionsSchema: GenMessage<StreamOptions> = /*@__PURE__*/
  * - `run_paused` follows `reasoning_finished` and the tool calls for which the run
  *   waits, and no model call follows it.
  *
+ * On the ORCHESTRATION path, a client may also rely on this:
+ *
+ * - `plan_created` precedes the events of its tasks. Where no plan can be used,
+ *   `route_changed` comes instead, and the reasoning agent's events follow it.
+ * - All events of an attempt at a task have its number in `task`, which no other
+ *   attempt has. Within it, the rules above hold, and steps count from 1.
+ *   `task_started` is its first event, and comes after `task_finished` of every
+ *   task that it needs. `task_finished` is its last event. A task that never
+ *   began has `task_finished` alone.
+ * - A stream that ends OK has `task_finished` for every task that began, before
+ *   the `reasoning_finished` with `task` 0. Only after that one come events of
+ *   the answer. A stream that fails may lack the ends of tasks.
+ * - `call` and the ids of tool calls are unique in the whole answer, and numbers
+ *   of calls are given in the order in which the calls begin.
+ * - A task whose agent waits for the caller has the outcome SUSPENDED, while other
+ *   tasks go on. When nothing else can begin, the whole run pauses, and the tool
+ *   calls of all suspended tasks follow `reasoning_finished`.
+ * - In a request that goes on with a paused run, the last `plan_created`, or
+ *   `route_changed`, comes again. A suspended task goes on, with `task_started`
+ *   under its number and attempt, in the request that has the results of its
+ *   calls. Tasks that had ended have no more events. Numbers of tasks and ids of
+ *   tool calls stay unique in the whole run.
+ *
+ * It must not rely on the order of events of different tasks, which interleave,
+ * nor on an order of the numbers of tasks, steps or calls among them. The text of
+ * a task is never sent as `content_delta`.
+ *
  * Clients ignore events that they do not know.
  *
  * Deltas are by far the most frequent events, so all that they use has a field
@@ -136,6 +165,14 @@ export type StreamCompleteResponse = Message<"reasoning_grpc.v1.StreamCompleteRe
   elapsedMs: number;
 
   /**
+   * Number of the attempt at a task to which the event belongs: 1, 2, ...; 0
+   * outside of tasks.
+   *
+   * @generated from field: int32 task = 5;
+   */
+  task: number;
+
+  /**
    * What happened.
    *
    * @generated from oneof reasoning_grpc.v1.StreamCompleteResponse.kind
@@ -151,7 +188,7 @@ export type StreamCompleteResponse = Message<"reasoning_grpc.v1.StreamCompleteRe
   } | {
     /**
      * A delta of the model's own reasoning. Sent only with `include.reasoning`.
-     * When `step` is above 0, it is not part of the answer's message.
+     * When `step` or `task` is above 0, it is not part of the answer's message.
      *
      * @generated from field: reasoning_grpc.v1.ReasoningDelta reasoning_delta = 9;
      */
@@ -280,6 +317,38 @@ export type StreamCompleteResponse = Message<"reasoning_grpc.v1.StreamCompleteRe
      */
     value: PausedRun;
     case: "runPaused";
+  } | {
+    /**
+     * The planner has split the request into tasks.
+     *
+     * @generated from field: reasoning_grpc.v1.PlanCreated plan_created = 29;
+     */
+    value: PlanCreated;
+    case: "planCreated";
+  } | {
+    /**
+     * A task starts.
+     *
+     * @generated from field: reasoning_grpc.v1.TaskStarted task_started = 30;
+     */
+    value: TaskStarted;
+    case: "taskStarted";
+  } | {
+    /**
+     * A task has ended.
+     *
+     * @generated from field: reasoning_grpc.v1.TaskFinished task_finished = 31;
+     */
+    value: TaskFinished;
+    case: "taskFinished";
+  } | {
+    /**
+     * The server takes another path than `started` reported.
+     *
+     * @generated from field: reasoning_grpc.v1.RouteChanged route_changed = 33;
+     */
+    value: RouteChanged;
+    case: "routeChanged";
   } | { case: undefined; value?: undefined };
 };
 

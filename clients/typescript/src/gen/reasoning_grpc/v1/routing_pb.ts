@@ -61,7 +61,8 @@ export const RoutingOptionsSchema: GenMessage<RoutingOptions> = /*@__PURE__*/
 export type RouteDecision = Message<"reasoning_grpc.v1.RouteDecision"> & {
   /**
    * Name of the chosen route. The built-in routes have the names of their
-   * modes: "passthrough", "reasoning", "orchestration".
+   * modes: "passthrough", "reasoning", "orchestration". A route keeps its name
+   * when `route_changed` changes its mode.
    *
    * @generated from field: string route = 1;
    */
@@ -296,7 +297,8 @@ export enum RoutingMode {
   REASONING = 2,
 
   /**
-   * Several agents work together. This version of the server does not offer it.
+   * A planner splits the request into tasks, on which agents work at the same
+   * time; the answer is written from their results.
    *
    * @generated from enum value: ROUTING_MODE_ORCHESTRATION = 3;
    */

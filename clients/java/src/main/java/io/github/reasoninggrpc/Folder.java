@@ -7,6 +7,7 @@ import io.github.reasoninggrpc.v1.Message;
 import io.github.reasoninggrpc.v1.Part;
 import io.github.reasoninggrpc.v1.PausedRun;
 import io.github.reasoninggrpc.v1.ReasoningFinished;
+import io.github.reasoninggrpc.v1.RouteDecision;
 import io.github.reasoninggrpc.v1.Started;
 import io.github.reasoninggrpc.v1.StreamCompleteResponse;
 import java.util.ArrayList;
@@ -21,11 +22,13 @@ import java.util.List;
 public final class Folder {
   private final FoldedMessage message = new FoldedMessage();
   private final FoldedSteps steps = new FoldedSteps();
+  private final FoldedTasks tasks = new FoldedTasks();
   private final List<EffectiveSetting> effectiveSettings = new ArrayList<>();
   private Started started;
   private Completed completed;
   private ReasoningFinished reasoningFinished;
   private PausedRun pausedRun;
+  private RouteDecision changedDecision;
 
   /** Creates a folder that has no events yet. */
   public Folder() {}
@@ -57,10 +60,15 @@ public final class Folder {
       case ATTEMPT_SWITCHED ->
           effectiveSettings.addAll(event.getAttemptSwitched().getEffectiveSettingsList());
       case COMPLETED -> completed = event.getCompleted();
-      case REASONING_FINISHED -> reasoningFinished = event.getReasoningFinished();
       case RUN_PAUSED -> pausedRun = event.getRunPaused();
+      case PLAN_CREATED -> tasks.add(event);
+      case ROUTE_CHANGED -> changedDecision = event.getRouteChanged().getRouteDecision();
       default -> {
-        if (event.getStep() > 0) {
+        if (event.getTask() > 0) {
+          tasks.add(event);
+        } else if (event.getKindCase() == StreamCompleteResponse.KindCase.REASONING_FINISHED) {
+          reasoningFinished = event.getReasoningFinished();
+        } else if (event.getStep() > 0) {
           steps.add(event);
         } else {
           message.add(event);
@@ -103,14 +111,18 @@ public final class Folder {
             .setFinishReasonValue(completed.getFinishReasonValue())
             .setProviderFinishReason(completed.getProviderFinishReason())
             .addAllModelCalls(completed.getModelCallsList())
-            .addAllAttempts(completed.getAttemptsList());
+            .addAllAttempts(completed.getAttemptsList())
+            .addAllPlans(tasks.plans())
+            .addAllTasks(tasks.finished());
     copySetFields(response);
     return response.build();
   }
 
   /** Copies the fields that may be unset, and leaves those unset that the events do not set. */
   private void copySetFields(CompleteResponse.Builder response) {
-    if (started.hasRouteDecision()) {
+    if (changedDecision != null) {
+      response.setRouteDecision(changedDecision);
+    } else if (started.hasRouteDecision()) {
       response.setRouteDecision(started.getRouteDecision());
     }
     if (reasoningFinished != null) {
