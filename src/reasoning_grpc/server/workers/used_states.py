@@ -15,7 +15,7 @@ _HEADER: Final = struct.Struct("<q")
 _RECORD: Final = struct.Struct("<d16s")
 """When a state expires, in seconds since 1970, and the digest of its id. At 0 the state may go on again."""
 _MOST_OLD_RECORDS: Final = 1000
-"""How many records that say nothing any more the file may have, beside as many as say something."""
+"""How many records that say nothing any more the file may have, beside as many as states that have not expired."""
 
 
 class SharedUsedStates:
@@ -23,7 +23,7 @@ class SharedUsedStates:
 
     The supervisor makes one before it forks the workers. They append their records to one file that has no name, and
     read what others have appended, under a lock that the system takes from a process that ends. A worker holds it for
-    microseconds.
+    microseconds, and now and then for a rewrite of the file.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -35,6 +35,8 @@ class SharedUsedStates:
         self._rewrites = 0
         self._position = _HEADER.size
         """The end of what this process has read."""
+        self._look_at = _MOST_OLD_RECORDS
+        """The number of records at which this process looks for those that have expired."""
         self._write({})
 
     async def use(self, state_id: str, seconds: float) -> bool:
@@ -82,15 +84,19 @@ class SharedUsedStates:
         self._ends[key] = end
 
     def _forget_expired(self, now: float) -> None:
-        """Rewrites the file when most of its records say nothing any more."""
+        """Rewrites the file when most of its records say nothing any more.
+
+        It looks after as many uses as there are records to look at, so that a use costs as much with many as with few.
+        """
         records = (self._position - _HEADER.size) // _RECORD.size
-        if records <= _MOST_OLD_RECORDS:
+        if records < self._look_at:
             return
         valid = {key: end for key, end in self._ends.items() if end > now}
-        if records - len(valid) > len(valid) + _MOST_OLD_RECORDS:
+        if records > 2 * len(valid):
             self._rewrites += 1
             self._ends = valid
             self._write(valid)
+        self._look_at = 2 * len(valid) + _MOST_OLD_RECORDS
 
     def _write(self, ends: Mapping[bytes, float]) -> None:
         """Writes the whole file.
