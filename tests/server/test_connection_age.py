@@ -5,6 +5,8 @@ from typing import Any
 
 import grpc
 
+from reasoning_grpc.client import CallFailed
+from tests.support.deadlines import try_deadlines
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import serving_upstream
 from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
@@ -59,14 +61,21 @@ async def test_calls_fail_at_no_change_of_the_connection(upstream: FakeUpstream)
 
 async def test_a_stream_that_outlasts_the_grace_of_its_connection_fails(upstream: FakeUpstream) -> None:
     """When the grace is over, gRPC itself closes the old connection: its streams end in a bare UNAVAILABLE."""
-    upstream.hang_after(1)
-    ages = {"max_connection_age_seconds": YOUNG, "max_connection_age_grace_seconds": YOUNG}
-    async with serving_upstream(upstream, **ages) as running:
-        stub: Any = running.stub
-        stream = stub.StreamComplete(a_stream_request())
-        await read_first_delta(stream)
 
-        failure = await expect_failure(read_to_end(stream))
+    async def outlast(seconds: float) -> CallFailed | None:
+        upstream.forget()
+        upstream.hang_after(1)
+        ages = {"max_connection_age_seconds": seconds, "max_connection_age_grace_seconds": seconds}
+        async with serving_upstream(upstream, **ages) as running:
+            stub: Any = running.stub
+            stream = stub.StreamComplete(a_stream_request())
+            try:
+                await read_first_delta(stream)
+            except grpc.aio.AioRpcError:
+                return None
+            return await expect_failure(read_to_end(stream))
+
+    failure = await try_deadlines(outlast, least_seconds=0.1)
 
     assert failure.code == grpc.StatusCode.UNAVAILABLE
     assert failure.reason == ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -226,14 +227,17 @@ async def test_certificates_are_replaced_while_calls_are_made(
         """Makes calls, each third over a connection of its own, and returns how many were answered."""
         answered = 0
         while not stop.is_set():
-            async with ReasoningClient(address, credentials=credentials_of(clients["current"])) as client:
+            issuer = clients["current"]
+            in_use[issuer] += 1
+            async with ReasoningClient(address, credentials=credentials_of(issuer)) as client:
                 for _ in range(3):
                     await client.complete(a_wire_request())
                     answered += 1
+            in_use[issuer] -= 1
         return answered
 
     async with serving_upstream(upstream, **settings) as running:
-        clients, stop = {"current": authority}, asyncio.Event()
+        clients, stop, in_use = {"current": authority}, asyncio.Event(), Counter[Authority]()
         async with ReasoningClient(running.address, credentials=credentials_of(authority)) as connected:
             await connected.complete(a_wire_request())
             load = [asyncio.create_task(call_until(stop, running.address, clients)) for _ in range(4)]
@@ -249,6 +253,8 @@ async def test_certificates_are_replaced_while_calls_are_made(
             replacement.replace(current)
             await upstream.request(len(upstream.requests) + 30)
             clients["current"] = stranger
+            while in_use[authority]:
+                await upstream.request(len(upstream.requests) + 1)
             await upstream.request(len(upstream.requests) + 30)
             (folders["new"] / "ca.pem").write_bytes(stranger.root)
             await upstream.request(len(upstream.requests) + 30)
