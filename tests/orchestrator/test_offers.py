@@ -41,7 +41,7 @@ async def test_the_classifier_may_choose_it_where_it_is_offered(
 
 
 async def test_the_callers_tools_keep_it_from_the_classifier(upstream: FakeUpstream, judge: FakeUpstream) -> None:
-    """A request with tools of its own cannot be orchestrated, and the decision of a rule for AUTO says so."""
+    """AUTO does not lead a request with tools of its own to agents, and the decision says so."""
     config = judging_config(upstream, judge)
     rule = RuleEntry(id="all", when=RuleCondition(min_messages=1), route="auto")
     settings = replace(config.settings, orchestration=OrchestrationUse.OFFERED)

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import pytest
 
-from reasoning_grpc.config import ClassifierEntry, ClassifierStrategy, Config, RouteEntry
+from reasoning_grpc.config import ClassifierEntry, ClassifierStrategy, Config, OrchestrationUse, RouteEntry
 from reasoning_grpc.domain import RoutingMode
-from reasoning_grpc.router.embedding import MODEL_NAME
+from reasoning_grpc.router.embedding import MODEL_NAME, SentenceEncoder, load_bundled_examples
+from reasoning_grpc.router.embedding.learning import train_router
 from reasoning_grpc.server.server import Server
 from reasoning_grpc.server.start_error import StartError
 from reasoning_grpc.v1 import classification_pb2, errors_pb2, routing_pb2
@@ -40,6 +41,15 @@ RECIPES: Final = RouteEntry(
         "Can I replace butter by oil in a cake?",
     ),
 )
+
+
+@pytest.fixture(scope="module")
+def router_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Provides the file of a router that is trained with the bundled examples, which takes seconds in each server."""
+    file = tmp_path_factory.mktemp("router") / "router.json"
+    router, _ = train_router(SentenceEncoder(), load_bundled_examples(), max_messages=CASCADE.window_messages)
+    router.write(file)
+    return file
 
 
 async def decide(running: RunningServer, text: str, *, rules_only: bool = False) -> routing_pb2.RouteDecision:
@@ -81,10 +91,13 @@ async def test_where_the_embedding_is_sure_no_model_is_asked(upstream: FakeUpstr
     assert judge.requests == []
 
 
-async def test_in_the_doubtful_band_the_model_is_asked(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+async def test_in_the_doubtful_band_the_model_is_asked(
+    upstream: FakeUpstream, judge: FakeUpstream, router_file: Path
+) -> None:
     """Below the threshold the model decides, and the decision has no confidence; `rules_only` asks neither."""
     judge.reply(write_choice("reasoning"))
-    async with serving(configure(upstream, judge, replace(CASCADE, threshold=1.0))) as running:
+    entry = replace(CASCADE, threshold=1.0, router_file=router_file)
+    async with serving(configure(upstream, judge, entry)) as running:
         skipped = await decide(running, SIMPLE, rules_only=True)
         decision = await decide(running, SIMPLE)
 
@@ -99,12 +112,36 @@ async def test_in_the_doubtful_band_the_model_is_asked(upstream: FakeUpstream, j
     assert len(judge.requests) == 1
 
 
+@pytest.mark.parametrize("use", OrchestrationUse)
+async def test_only_the_model_may_choose_orchestration_where_it_is_offered(
+    upstream: FakeUpstream, judge: FakeUpstream, router_file: Path, use: OrchestrationUse
+) -> None:
+    """The embedding has no examples of orchestration, so the model alone may choose it, where it is offered."""
+    is_offered = use is OrchestrationUse.OFFERED
+    judge.reply(write_choice("orchestration" if is_offered else "reasoning"))
+    decisions = []
+    for threshold in (CASCADE.threshold, 1.0):
+        entry = replace(CASCADE, threshold=threshold, router_file=router_file)
+        config = configure(upstream, judge, entry)
+        config = replace(config, settings=replace(config.settings, orchestration=use))
+        async with serving(config) as running:
+            decisions.append(await decide(running, HARD))
+
+    sure, asked = decisions
+    assert (sure.route, sure.source) == ("reasoning", EMBEDDING)
+    assert list(sure.classification.routes) == ["passthrough", "reasoning"]
+    assert ("orchestration" in {each.route for each in sure.rejected_routes}) == is_offered
+    assert (asked.route, asked.source) == ("orchestration" if is_offered else "reasoning", CLASSIFIER)
+    assert ("orchestration" in asked.classification.routes) == is_offered
+
+
 async def test_a_model_that_fails_leaves_the_decision_to_the_embedding(
-    upstream: FakeUpstream, judge: FakeUpstream
+    upstream: FakeUpstream, judge: FakeUpstream, router_file: Path
 ) -> None:
     """When the model of a cascade fails, the embedding's choice is taken, and the decision says why."""
     judge.always.fail(401)
-    async with serving(configure(upstream, judge, replace(CASCADE, threshold=1.0))) as running:
+    entry = replace(CASCADE, threshold=1.0, router_file=router_file)
+    async with serving(configure(upstream, judge, entry)) as running:
         decision = await decide(running, HARD)
 
     assert (decision.route, decision.source) == ("reasoning", EMBEDDING)
@@ -113,9 +150,10 @@ async def test_a_model_that_fails_leaves_the_decision_to_the_embedding(
     assert decision.classification.failure == errors_pb2.ERROR_REASON_UPSTREAM_CREDENTIALS_REJECTED
 
 
-async def test_the_embedding_decides_alone(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+async def test_the_embedding_decides_alone(upstream: FakeUpstream, judge: FakeUpstream, router_file: Path) -> None:
     """The strategy "embedding" asks no model, however doubtful a request is, and `rules_only` uses nothing at all."""
-    async with serving(configure(upstream, judge, replace(ALONE, threshold=1.0))) as running:
+    entry = replace(ALONE, threshold=1.0, router_file=router_file)
+    async with serving(configure(upstream, judge, entry)) as running:
         decision, skipped = await decide(running, HARD), await decide(running, HARD, rules_only=True)
 
     assert (decision.route, decision.source) == ("reasoning", EMBEDDING)
@@ -166,7 +204,8 @@ async def test_no_conversation_leads_outside_the_allowed_routes(upstream: FakeUp
     """The conversations that try to choose their own route get one that the caller may use, whatever they say."""
     routes = {"careful": replace(RECIPES, name="careful"), "research": replace(RECIPES, name="research")}
     config = configure(upstream, judge, ALONE, routes=routes, callers=CALLERS)
-    config = replace(config, settings=replace(config.settings, default_mode=RoutingMode.AUTO))
+    offered: dict[str, Any] = {"default_mode": RoutingMode.AUTO, "orchestration": OrchestrationUse.OFFERED}
+    config = replace(config, settings=replace(config.settings, **offered))
     async with serving(config) as running:
         client = running.client(token="thinking")
         decisions = [await client.classify(injection.request()) for injection in INJECTIONS]
@@ -175,11 +214,14 @@ async def test_no_conversation_leads_outside_the_allowed_routes(upstream: FakeUp
     assert {decision.source for decision in decisions} == {EMBEDDING}
 
 
-async def test_too_few_routes_with_examples_fall_back(upstream: FakeUpstream, judge: FakeUpstream) -> None:
+async def test_too_few_routes_with_examples_fall_back(
+    upstream: FakeUpstream, judge: FakeUpstream, router_file: Path
+) -> None:
     """Where only one of the routes has examples, the embedding cannot choose, and the decision says so."""
     routes = {"careful": replace(RECIPES, name="careful", examples=())}
     routes["research"] = replace(routes["careful"], name="research")
-    config = configure(upstream, judge, ALONE, routes=routes, callers=CALLERS)
+    entry = replace(ALONE, router_file=router_file)
+    config = configure(upstream, judge, entry, routes=routes, callers=CALLERS)
     async with serving(config) as running:
         decision = await running.client(token="thinking").classify(a_wire_request(**AUTO))
 

@@ -9,12 +9,13 @@ from typing import Any, Final
 import pytest
 
 from reasoning_grpc.client import ReasoningClient
-from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, RouteEntry, hash_token
+from reasoning_grpc.config import CallerEntry, ClassifierEntry, Config, OrchestrationUse, RouteEntry, hash_token
 from reasoning_grpc.domain import RoutingMode
 from reasoning_grpc.embedded.naming import BUNDLED_NAME
 from reasoning_grpc.v1 import completion_pb2, errors_pb2, routing_pb2
 from tests.support.deadlines import try_deadlines
 from tests.support.injections import CANARY, FORGED, INJECTIONS, SECRET_ROUTE, Injection
+from tests.support.orchestration import Team, plan_task
 from tests.support.serving import config_for, judging_config, serving
 from tests.support.upstream import CapturedRequest, FakeUpstream
 
@@ -34,6 +35,7 @@ MODES: Final = {
     "archive": routing_pb2.ROUTING_MODE_PASSTHROUGH,
     "reasoning": routing_pb2.ROUTING_MODE_REASONING,
     SECRET_ROUTE: routing_pb2.ROUTING_MODE_REASONING,
+    "orchestration": routing_pb2.ROUTING_MODE_ORCHESTRATION,
 }
 """All routes to which a request can be sent."""
 CALLERS: Final[Mapping[str, frozenset[str]]] = {
@@ -81,14 +83,19 @@ MOST_BYTES: Final = 64 * 1024
 
 
 def add_routes_and_callers(config: Config) -> Config:
-    """Adds routes and callers who may use some of them to a configuration, and makes AUTO its default mode."""
+    """Adds routes and callers who may use some of them to a configuration, and makes AUTO its default mode.
+
+    The classifier may choose orchestration, too.
+    """
     callers = {
         name: CallerEntry(
             name=name, token_hash=hash_token(name), allowed_routes=None if allowed == frozenset(MODES) else allowed
         )
         for name, allowed in CALLERS.items()
     }
-    automatic = replace(config.settings, default_mode=RoutingMode.AUTO, max_retries=0)
+    automatic = replace(
+        config.settings, default_mode=RoutingMode.AUTO, orchestration=OrchestrationUse.OFFERED, max_retries=0
+    )
     return replace(config, settings=automatic, callers=callers, routes=ROUTES)
 
 
@@ -192,6 +199,7 @@ async def test_an_obedient_classifier_keeps_callers_on_their_routes(
 ) -> None:
     """A model that obeys the conversation cannot send a caller to a route that it may not use."""
     judge.always.reply_by(obey)
+    Team(upstream, plan_task("a"))
     async with serving(add_routes_and_callers(judging_config(upstream, judge))) as running:
         for caller in CALLERS:
             requests_before, client = len(judge.requests), running.client(token=caller)
@@ -246,7 +254,7 @@ MALICIOUS_ANSWERS: Final = (
     MaliciousAnswer("route of others", FORGED, SECRET_ROUTE),
     MaliciousAnswer("unknown route", '{"route": "root"}'),
     MaliciousAnswer("auto", '{"route": "auto"}'),
-    MaliciousAnswer("orchestration", '{"route": "orchestration"}'),
+    MaliciousAnswer("orchestration", '{"route": "orchestration"}', "orchestration"),
     MaliciousAnswer("mode", '{"route": "ROUTING_MODE_ORCHESTRATION"}'),
     MaliciousAnswer("number of a mode", '{"route": 3}'),
     MaliciousAnswer("no route", '{"route": ""}'),
@@ -284,6 +292,7 @@ async def test_a_malicious_classifier_keeps_callers_on_their_routes(
 ) -> None:
     """Whatever the classifier's model answers, each caller stays on its routes, and no decision repeats the answer."""
     judge.always.reply(*([answer.text] if answer.text else []))
+    Team(upstream, plan_task("a"))
     async with serving(add_routes_and_callers(judging_config(upstream, judge))) as running:
         for caller in CALLERS:
             client = running.client(token=caller)

@@ -22,7 +22,7 @@ from reasoning_grpc.router.classifier import Classifier, EventCallback, Verdict
 from reasoning_grpc.router.routes import Route, Routes
 
 _AGENTS: Final = frozenset({RoutingMode.REASONING, RoutingMode.ORCHESTRATION})
-"""The modes in which agents work, which cannot run the caller's own tools."""
+"""The modes in which agents work. They get the caller's own tools only by a request or a rule that names them."""
 _ONLY_ONE: Final = "It is the only route that this request may take."
 _CHOSEN: Final = "The classifier chose it."
 _EMBEDDED: Final = "The embedding chose it."
