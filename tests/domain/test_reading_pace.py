@@ -35,7 +35,7 @@ async def test_answers_whose_pauses_end_together_are_read_in_several_turns() -> 
 
     assert sum(turns) == _READS
     assert max(turns) == 8
-    assert pace.measure_delay() == 0.0
+    assert pace.measure_lag() == 0.0
 
 
 async def test_reads_that_wait_for_their_turn_are_a_lag() -> None:

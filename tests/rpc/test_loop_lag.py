@@ -18,7 +18,32 @@ def test_a_lagging_loop_lowers_the_limit_below_the_calls_in_flight() -> None:
 
     assert record(limit, 0.1, in_flight=100, samples=5)
 
-    assert 65 <= limit.limit <= 70
+    assert limit.limit == 80
+
+
+def test_a_cut_waits_for_the_effect_of_the_one_before() -> None:
+    """However long the loop lags: what is in flight goes on, and nothing more begins."""
+    limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
+    record(limit, 0.1, in_flight=100)
+
+    assert not record(limit, 0.1, in_flight=81, samples=100)
+    assert record(limit, 0.1, in_flight=80)
+
+    assert limit.limit == 64
+
+
+def test_it_grows_slowly_near_what_was_too_much() -> None:
+    """From 51 calls it grows by a fifth, and by a tenth above four fifths of the 64 that were too many."""
+    limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
+    for in_flight in (100, 80, 64):
+        record(limit, 0.1, in_flight=in_flight)
+    limits = [limit.limit]
+
+    while limits[-1] < 80:
+        record(limit, 0.0, in_flight=limits[-1])
+        limits.append(limit.limit)
+
+    assert limits == [51, 61, 67, 73, 80]
 
 
 def test_it_never_falls_below_its_minimum() -> None:

@@ -244,7 +244,7 @@ class Settings:
         needs_restart=True,
     )
     admission_queue_seconds: float = _option(
-        0.03,
+        0.02,
         "Longest wait for admission. What is longer delays the refusal, so that callers turn to another server later.",
         minimum=0.0,
         maximum=10.0,

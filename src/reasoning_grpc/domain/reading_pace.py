@@ -8,6 +8,9 @@ from reasoning_grpc.domain.turn_queue import TurnQueue
 _READS_IN_TURN: Final = 8
 """The answers that are read on in one turn of the event loop. Eight take about two milliseconds, which is how long
 whatever arrives meanwhile waits for them."""
+_LATE: Final = 0.2
+"""The share of the pause from which on an answer that waits for its turn is late. A shorter wait makes no difference to
+its reader, and where nobody waits, the process could do more."""
 
 
 class ReadingPace:
@@ -30,6 +33,6 @@ class ReadingPace:
         if not self._turns.take_turn():
             await self._turns.wait_for_turn()
 
-    def measure_delay(self) -> float:
-        """Returns for how many seconds the answer whose pause has been over longest waits for its turn."""
-        return self._turns.measure_longest_wait()
+    def measure_lag(self) -> float:
+        """Returns by how many seconds an answer is late that waits for its turn: the one that has waited longest."""
+        return max(0.0, self._turns.measure_longest_wait() - _LATE * self.pause_seconds)

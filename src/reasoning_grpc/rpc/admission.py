@@ -41,7 +41,7 @@ class AdmissionLimits:
     """The calls that may wait for admission. Callers share the queue by priority, and fairly."""
     longest_pause_seconds: float = 0.5
     """The longest pause between two reads of an upstream's answer, by which tokens leave in groups under load."""
-    queue_seconds: float = 0.03
+    queue_seconds: float = 0.02
     """How long a call waits. A refusal that comes later than this helps nobody."""
 
 
@@ -147,7 +147,7 @@ class Admission:
         self._slots.give_back(caller)
 
     def _record_lag(self, lag_seconds: float) -> None:
-        lag_seconds += self._pace.measure_delay()  # what waits for a turn lags, however short the turns are
+        lag_seconds += self._pace.measure_lag()  # what waits for a turn lags, however short the turns are
         in_flight = self._slots.in_use
         if self._on_lag is not None:
             self._on_lag(lag_seconds)

@@ -12,15 +12,20 @@ _FEWEST_SAMPLES: Final = 5
 """The samples of a step whose lags are too much already for all its samples: nothing that follows would change that."""
 _LARGEST_LAG: Final = 4.0
 """How many times the target a sample counts at most, so that one long turn of the loop is no overload."""
-_LARGEST_CUT: Final = 0.7
+_LARGEST_CUT: Final = 0.8
 _GROWTH: Final = 0.2
+_NEAR: Final = 0.8
+"""The share of the calls in flight that were too many last, from which on the limit grows slowly."""
+_SLOW_GROWTH: Final = 0.1
 
 
 class LagLimit:
-    """An adaptive limit of the calls in flight: additive increase, multiplicative decrease, by the lag of the loop.
+    """An adaptive limit of the calls in flight: it grows until the loop lags, and is cut when it does.
 
     The lag says how far the work of the calls in flight exceeds what this process can do. The time of a whole call says
-    how long its answer is, and nothing about this process.
+    how long its answer is, and nothing about this process. The limit grows in large steps up to near what was too much
+    last, and in small ones from there, so that it stays near what can be done. A cut takes effect only as calls end,
+    so no other follows before as few are in flight as it admits.
     """
 
     def __init__(self, *, target_seconds: float, minimum: int, maximum: int) -> None:
@@ -28,6 +33,8 @@ class LagLimit:
         self._target = target_seconds
         self._minimum, self._maximum = minimum, maximum
         self._count, self._sum, self._most_in_flight = 0, 0.0, 0
+        self._too_many = maximum
+        """The calls in flight at the latest cut."""
         self.limit = maximum
 
     def record(self, lag_seconds: float, in_flight: int) -> bool:
@@ -44,10 +51,13 @@ class LagLimit:
         if average > self._target:
             if most <= self._minimum:  # so few calls are not what delays the loop, and fewer are never admitted
                 return False
+            if in_flight > limit:  # the latest cut has not taken effect yet
+                return False
+            self._too_many = min(limit, most)
             factor = max(_LARGEST_CUT, sqrt(self._target / average))
-            limit = int(min(limit, most) * factor)
+            limit = int(self._too_many * factor)
         elif average < self._target / 2 and most >= limit * 0.9:
-            limit += max(1, int(limit * _GROWTH))
+            limit += max(1, int(limit * (_GROWTH if limit < _NEAR * self._too_many else _SLOW_GROWTH)))
         limit = min(self._maximum, max(self._minimum, limit))
         has_changed, self.limit = limit != self.limit, limit
         return has_changed
