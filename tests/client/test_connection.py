@@ -137,10 +137,38 @@ async def test_a_silent_call_is_pinged_for_as_long_as_it_lasts() -> None:
     await connection.wait_closed()
 
 
+@pytest.mark.slow
+async def test_a_server_that_hangs_is_noticed_in_the_time_of_keepalive() -> None:
+    """A call ends when a ping is not answered for ten seconds; by default gRPC waits a minute all the same."""
+    pings: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    listening = await asyncio.start_server(partial(answer_pings, pings, is_hanging=True), "127.0.0.1", 0)
+    target = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    options = [("grpc.keepalive_time_ms", 1000), ("grpc.service_config", "{}")]  # it connects once, and does not retry
+
+    async with listening, connect(target, options=options) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await ReasoningServiceStub(channel).Complete(text_request("hi"), timeout=50)
+
+    assert (failed.value.code(), "ping timeout" in (failed.value.details() or "")) == (
+        grpc.StatusCode.UNAVAILABLE,
+        True,
+    )
+    connection = await pings.get()
+    connection.close()
+    await connection.wait_closed()
+
+
 async def answer_pings(
-    pings: "asyncio.Queue[asyncio.StreamWriter]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    pings: "asyncio.Queue[asyncio.StreamWriter]",
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    is_hanging: bool = False,
 ) -> None:
-    """Answers settings and pings, the part of HTTP/2 that keeps a connection alive, and reports each ping."""
+    """Answers settings and pings, the part of HTTP/2 that keeps a connection alive, and reports each ping.
+
+    A server that hangs answers no pings.
+    """
     settings, ping, ack = 4, 6, 1
     await reader.readexactly(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
     writer.write(bytes([0, 0, 0, settings, 0, 0, 0, 0, 0]))
@@ -151,7 +179,8 @@ async def answer_pings(
             if header[3] == settings and not header[4]:
                 writer.write(bytes([0, 0, 0, settings, ack, 0, 0, 0, 0]))
             elif header[3] == ping and not header[4]:
-                writer.write(bytes([0, 0, 8, ping, ack, 0, 0, 0, 0]) + payload)
+                if not is_hanging:
+                    writer.write(bytes([0, 0, 8, ping, ack, 0, 0, 0, 0]) + payload)
                 pings.put_nowait(writer)
 
 

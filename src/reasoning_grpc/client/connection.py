@@ -18,6 +18,7 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.service_config", SERVICE_CONFIG),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),  # without it gRPC waits a minute for the answer to a ping
     ("grpc.http2.max_pings_without_data", 0),  # unlimited; by default gRPC stops after two pings, during a silent call
     ("grpc.max_receive_message_length", -1),
     ("grpc.per_rpc_retry_buffer_size", 1024 * 1024),  # a larger request is sent only once
