@@ -15,7 +15,6 @@ ROOT: Final = Path(__file__).parents[2]
 UNUSED_PACKAGES: Final = (
     "boto3",
     "botocore",
-    "cryptography",
     "fastapi",
     "huggingface_hub",
     "jinja2",

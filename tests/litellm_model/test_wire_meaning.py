@@ -21,8 +21,10 @@ OF_THE_SERVER_ALONE: Final = {
     "CompleteRequest.model",
     "CompleteRequest.request_id",
     "RoutingOptions.route",
+    "IncludeOptions.task_results",
     "IncludeOptions.thoughts",
     "IncludeOptions.tool_results",
+    "Part.paused_run",
 }
 """Fields that no upstream gets; `model` and `request_id` are set when a request is sent."""
 
@@ -49,7 +51,7 @@ def name_fields(request: CompleteRequest) -> set[str]:
 
 
 def list_fields(message: Descriptor) -> set[str]:
-    """Returns the fields of a message and of the messages in it, but those of the agent."""
+    """Returns the fields of a message and of the messages in it, but those of the agent and of its paused runs."""
     found = {f"{message.name}.{field.name}" for field in message.fields}
     inner = {
         field.message_type
@@ -57,7 +59,7 @@ def list_fields(message: Descriptor) -> set[str]:
         if field.message_type is not None and not field.message_type.GetOptions().map_entry
     }
     for each in inner:
-        if each.name != "AgentOptions":
+        if each.name not in {"AgentOptions", "PausedRun"}:
             found |= list_fields(each)
     return found
 

@@ -51,10 +51,12 @@ from tests.support.upstream import FakeUpstream
 
 NOT_SERVED: Final = {
     "CompleteRequest.agent",
+    "IncludeOptions.task_results",
     "IncludeOptions.tool_results",
     "IncludeOptions.thoughts",
+    "Part.paused_run",
 }
-"""Fields that this build refuses."""
+"""Fields that no upstream gets: they are the agent's."""
 
 
 def _media(mime_type: str, **fields: Any) -> Part:

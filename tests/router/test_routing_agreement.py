@@ -40,6 +40,7 @@ PROPERTY: Final = settings(
 CLASSIFIER: Final = routing_pb2.ROUTE_SOURCE_CLASSIFIER
 FALLBACK: Final = routing_pb2.ROUTE_SOURCE_CLASSIFIER_FALLBACK
 CACHE: Final = routing_pb2.ROUTE_SOURCE_CACHE
+NO_PLAN: Final = "No plan of tasks can be used, so the reasoning agent answers. It is not JSON and nothing else."
 OPTION: Final = "top_a"
 """An option of a provider that only the model "big" accepts."""
 
@@ -242,6 +243,14 @@ def check_answer(classify: Outcome, answer: Outcome, request: completion_pb2.Com
         assert answer.refusal is not None
         assert answer.refusal[1] == "UNSUPPORTED_PARAMETER"
         assert {violation.field for violation in answer.refusal[-1]} == {f"provider_options[{OPTION}]"}
+    elif (
+        decision.mode == routing_pb2.ROUTING_MODE_ORCHESTRATION
+    ):  # the upstream's answers are no plans, so the agent takes over
+        taken_over = routing_pb2.RouteDecision()
+        taken_over.CopyFrom(decision)
+        taken_over.mode, taken_over.requested_mode = routing_pb2.ROUTING_MODE_REASONING, decision.mode
+        taken_over.reason = NO_PLAN
+        assert answer == replace(classify, route=taken_over)
     else:
         assert answer == classify
 
