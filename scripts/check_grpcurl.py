@@ -132,10 +132,10 @@ CASES = (
         code=5,
     ),
     Case(
-        "orchestration with the caller's tools",
+        "orchestration without tasks",
         f"{SERVICE}/Complete",
-        {**QUESTION, "tools": [{"name": "greet"}], "routing": {"mode": "ROUTING_MODE_ORCHESTRATION"}},
-        _expect_violation("routing.mode"),
+        {**QUESTION, "routing": {"mode": "ROUTING_MODE_ORCHESTRATION"}, "agent": {"maxTasks": 0}},
+        _expect_violation("agent.max_tasks"),
         code=3,
     ),
     Case(
