@@ -1,12 +1,10 @@
-"""The queue in which new calls wait for the turn of the event loop in which they begin."""
+"""The queue in which calls, as one kind of work, wait for the turn of the event loop in which they begin."""
 
 import asyncio
 
 import pytest
 
 from reasoning_grpc.domain import TurnQueue
-from reasoning_grpc.domain.errors import ServerOverloaded
-from reasoning_grpc.rpc.admission import Admission, AdmissionLimits
 
 
 class Turns:
@@ -83,67 +81,3 @@ async def test_a_cancelled_call_takes_no_turn() -> None:
     assert [number for turn in turns.turns for number in turn] == [0, 2]
     await turns.end_turn()
     assert await turns.begin(3) == 0.0
-
-
-def is_refused(admission: Admission, priority: int) -> bool:
-    """Whether a call that arrives now is refused."""
-    try:
-        admission.refuse_if_full("caller", priority)
-    except ServerOverloaded:
-        return True
-    return False
-
-
-async def test_a_long_wait_for_a_turn_refuses_the_lowest_priorities() -> None:
-    """In turns of 20 ms eight calls each may begin, so 200 calls make the next one wait for half a second."""
-    admission = Admission()
-    queue = admission.openings
-    loop = asyncio.get_running_loop()
-    calls = [asyncio.create_task(Turns(queue).begin(number)) for number in range(300)]
-    refused_at: dict[int, set[int]] = {}
-
-    def lengthen_turn() -> None:
-        end = loop.time() + 0.02
-        while loop.time() < end:
-            pass
-        refused_at[queue.waiting] = {priority for priority in range(1, 10) if is_refused(admission, priority)}
-        if queue.waiting > 8:
-            loop.call_soon(lengthen_turn)
-
-    await asyncio.sleep(0)
-    assert not is_refused(admission, 1)  # nothing is known of its turns yet
-    loop.call_soon(lengthen_turn)
-    await asyncio.wait(calls)
-
-    refused = [refused_at[waiting] for waiting in sorted(refused_at)]
-    assert all(priorities == set(range(1, len(priorities) + 1)) for priorities in refused)  # the lowest ones, always
-    assert any(0 < len(priorities) < 9 for priorities in refused)
-    assert queue.expected_wait_seconds == 0.0
-    assert not is_refused(admission, 1)
-
-
-async def test_a_wait_within_the_accepted_lag_refuses_nothing() -> None:
-    """Who lets the loop lag for a minute lets calls wait as long for their turn, whatever their priority."""
-    admission = Admission(AdmissionLimits(max_lag_seconds=60.0))
-    queue = admission.openings
-    loop = asyncio.get_running_loop()
-    calls = [asyncio.create_task(Turns(queue).begin(number)) for number in range(300)]
-    longest_wait, has_refused = 0.0, False
-
-    def lengthen_turn() -> None:
-        nonlocal longest_wait, has_refused
-        end = loop.time() + 0.02
-        while loop.time() < end:
-            pass
-        longest_wait = max(longest_wait, queue.expected_wait_seconds)
-        has_refused |= is_refused(admission, 1)
-        if queue.waiting > 8:
-            loop.call_soon(lengthen_turn)
-
-    await asyncio.sleep(0)
-    loop.call_soon(lengthen_turn)
-    await asyncio.wait(calls)
-
-    assert longest_wait > 0.1
-    assert not has_refused
-    assert not admission.is_full
