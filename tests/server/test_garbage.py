@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
+from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1 import models_pb2, routing_pb2
 from tests.support.classification import AUTO, REASONING
 from tests.support.deadlines import try_deadlines
@@ -89,6 +90,34 @@ async def test_other_calls_leave_no_garbage(running_server: RunningServer, field
     with finding_garbage() as found:
         await make_calls(running_server, **fields)
 
+    assert found == set()
+
+
+@pytest.mark.parametrize("queue_seconds", [0.0, 0.01], ids=["at once", "after a wait"])
+async def test_a_call_refused_by_a_full_server_leaves_no_garbage(upstream: FakeUpstream, queue_seconds: float) -> None:
+    """A server that refuses a thousand calls a second would stop for a tenth of a second to collect them."""
+    gate = upstream.always.gated("a")
+    settings = {"max_calls_in_flight": 1, "admission_queue_seconds": queue_seconds}
+    async with serving_upstream(upstream, **settings) as running, asyncio.TaskGroup() as tasks:
+        stub: Any = running.stub
+        answer = tasks.create_task(read_to_end(stub.StreamComplete(a_stream_request())))
+        await running.wait_for_calls(1)
+        reasons = set()
+
+        async def be_refused() -> None:
+            for _ in range(2):  # grpc keeps the last call until the next one
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await stub.Complete(a_wire_request())
+                reasons.add(CallFailed(caught.value).reason)
+
+        await be_refused()
+
+        with finding_garbage() as found:
+            await be_refused()
+        gate.open_all()
+        await answer
+
+    assert reasons == {"SERVER_OVERLOADED"}
     assert found == set()
 
 
