@@ -16,9 +16,9 @@ _RETRY_SECONDS: Final = (0.5, 1.5)
 """The delay after which a refused client may try again is random between these: by then other calls have ended, and
 those that were refused together do not come back together."""
 
-_CALLS_IN_TURN: Final = 8
-"""The new calls that begin in one turn of the event loop. Eight take about two milliseconds, which is how long the
-tokens of all other streams then wait."""
+_CALLS_IN_TURN: Final = 5
+"""The new calls that begin in one turn of the event loop. Five take about a millisecond, which is how long the tokens
+of all other streams then wait."""
 _WAIT_OF_PRIORITY: Final = 0.1
 """The longest wait for a turn to begin, in seconds, for each step of a caller's priority: half a second for the default
 one of 5, and a tenth for the lowest. Without a bound calls would wait until it is too late, while none is refused. A

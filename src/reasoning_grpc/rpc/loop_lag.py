@@ -16,6 +16,8 @@ _LARGEST_CUT: Final = 0.8
 _GROWTH: Final = 0.2
 _NEAR: Final = 0.8
 """The share of the calls in flight that were too many last, from which on the limit grows slowly."""
+_BEYOND: Final = 1.1
+"""The share of them from which on it grows fast again: more can be done by now."""
 _SLOW_GROWTH: Final = 0.1
 
 
@@ -24,8 +26,9 @@ class LagLimit:
 
     The lag says how far the work of the calls in flight exceeds what this process can do. The time of a whole call says
     how long its answer is, and nothing about this process. The limit grows in large steps up to near what was too much
-    last, and in small ones from there, so that it stays near what can be done. A cut takes effect only as calls end,
-    so no other follows before as few are in flight as it admits.
+    last, in small ones about there, so that it stays near what can be done, and in large ones again once more calls
+    are served without a lag. A cut takes effect only as calls end, so no other follows before as few are in flight as
+    it admits.
     """
 
     def __init__(self, *, target_seconds: float, minimum: int, maximum: int) -> None:
@@ -57,7 +60,8 @@ class LagLimit:
             factor = max(_LARGEST_CUT, sqrt(self._target / average))
             limit = int(self._too_many * factor)
         elif average < self._target / 2 and most >= limit * 0.9:
-            limit += max(1, int(limit * (_GROWTH if limit < _NEAR * self._too_many else _SLOW_GROWTH)))
+            is_near = _NEAR <= limit / self._too_many < _BEYOND
+            limit += max(1, int(limit * (_SLOW_GROWTH if is_near else _GROWTH)))
         limit = min(self._maximum, max(self._minimum, limit))
         has_changed, self.limit = limit != self.limit, limit
         return has_changed
