@@ -139,6 +139,14 @@ mcp-servers: $(READY) ## Try real MCP servers behind a server; CLIENTS=--all fai
 envoy: $(READY) ## Validate the configuration of Envoy, and call servers through it; CLIENTS=--all fails without Envoy
 	$(BIN)/python -m scripts.check_envoy $(CLIENTS) $(ARGS)
 
+.PHONY: helm
+helm: $(READY) ## Lint, render and validate the Helm chart; CLIENTS=--all fails without Helm's engine
+	$(BIN)/python -m scripts.check_helm $(CLIENTS) $(ARGS)
+
+.PHONY: helm-rendered
+helm-rendered: $(READY) $(HELM)/.ready ## Write the files of the Helm chart that are made from others, and its rendered manifests
+	$(BIN)/python -m scripts.chart_rendered
+
 .PHONY: check-phoenix
 check-phoenix: $(READY) ## Show calls in a real Phoenix, and ask it what it shows; takes 700 MB, and is no part of check
 	$(BIN)/python -m scripts.check_phoenix $(ARGS)
@@ -161,7 +169,7 @@ findings: ## Try again what surprised us about libraries; needs a package index,
 	test -z "$$changed" || { echo "not as described:$$changed" >&2; exit 1; }
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy prometheus fuzz-quick ## Everything that CI checks
+check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy helm prometheus fuzz-quick ## Everything that CI checks
 
 .PHONY: bench
 bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a package index, and takes long
