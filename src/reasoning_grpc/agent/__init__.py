@@ -6,8 +6,9 @@ from reasoning_grpc.agent.calls import estimate_reasoning_tokens
 from reasoning_grpc.agent.limits import AgentLimits, list_unused_options
 from reasoning_grpc.agent.prompts import TOOLS_PLACEHOLDER, AgentPrompts, load_agent_examples, load_agent_prompt
 from reasoning_grpc.agent.result_lines import enclose_data
-from reasoning_grpc.agent.run import AgentRun, Resumption, TaskShare
+from reasoning_grpc.agent.run import AgentRun
 from reasoning_grpc.agent.run_account import RunAccount
+from reasoning_grpc.agent.run_parts import Resumption, TaskShare
 from reasoning_grpc.agent.run_state import Spent, refuse_state
 from reasoning_grpc.agent.spans import AgentSpans
 from reasoning_grpc.agent.thinking_time import Speeds, ThinkingTime, reserve_answer_seconds

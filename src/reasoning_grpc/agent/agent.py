@@ -8,7 +8,8 @@ from reasoning_grpc.agent.limits import AgentLimits
 from reasoning_grpc.agent.missing_tools import find_missing_tools
 from reasoning_grpc.agent.own_tools import check_own_tools, describe_own_tools, select_own_tools
 from reasoning_grpc.agent.prompts import AgentPrompts
-from reasoning_grpc.agent.run import AgentRun, Dependencies, Resumption, TaskShare
+from reasoning_grpc.agent.run import AgentRun
+from reasoning_grpc.agent.run_parts import Dependencies, Resumption, TaskShare
 from reasoning_grpc.agent.run_state import decode_run_state, refuse_state
 from reasoning_grpc.agent.spans import AgentSpans
 from reasoning_grpc.agent.thinking_time import Speeds

@@ -1,7 +1,8 @@
 """`Engine`: routes a request and runs its path. It is the one module that knows all paths."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -10,6 +11,7 @@ from reasoning_grpc.catalog import ModelTable
 from reasoning_grpc.domain import (
     CallContext,
     CompletionRequest,
+    EffectiveSetting,
     ModelCallPurpose,
     ModelFilter,
     ModelInfo,
@@ -22,7 +24,6 @@ from reasoning_grpc.domain import (
 from reasoning_grpc.domain.errors import ReasoningError, RouteNotImplemented
 from reasoning_grpc.domain.events import (
     AttemptSwitched,
-    Completed,
     Event,
     EventOfTask,
     RouteChanged,
@@ -35,9 +36,10 @@ from reasoning_grpc.engine.effective_settings import add_changed_settings, find_
 from reasoning_grpc.engine.inclusion import SELECTIONS, select_included
 from reasoning_grpc.engine.ledger import Entry, Ledger
 from reasoning_grpc.engine.passthrough import build_direct_call
-from reasoning_grpc.engine.pausing import select_first_request, stream_pausable_run
+from reasoning_grpc.engine.pausing import PausableRun, select_first_request, stream_pausable_run
+from reasoning_grpc.engine.reports import report_completed, report_events, report_failure
 from reasoning_grpc.engine.task_ledger import TaskLedgers
-from reasoning_grpc.llm import ContextWindows, ResilientModel
+from reasoning_grpc.llm import ContextWindows, ModelCall, ResilientModel
 from reasoning_grpc.orchestrator import Orchestrator, TaskModel
 from reasoning_grpc.pauses import OpenedPause, Pauses
 from reasoning_grpc.router import EventCallback, Router
@@ -48,6 +50,20 @@ logger = logging.getLogger("reasoning_grpc.engine")
 _MODES_OF_AGENTS = frozenset({RoutingMode.REASONING, RoutingMode.ORCHESTRATION})
 _SPECIAL = (AttemptSwitched, EventOfTask, RouteChanged)
 """The events that are changed, or that change something, before they are recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Routed:
+    """A request whose route is decided."""
+
+    request: CompletionRequest
+    direct: CompletionRequest
+    """The request that a model would answer directly."""
+    decision: RouteDecision
+    call: ModelCall
+    """The model call that would answer directly."""
+    opened: OpenedPause | None
+    """The paused run that the request continues, if it does."""
 
 
 class Engine:
@@ -109,10 +125,10 @@ class Engine:
             if opened is not None:
                 opened.check_decision(decision)
         except BaseException as error:
-            _report_failure(error, ledger, context)
+            report_failure(error, ledger, context)
             raise
         finally:
-            _report_events(ledger, context)
+            report_events(ledger, context)
         context.report.usage, context.report.cost = ledger.account.usage(), ledger.account.cost()
         return decision
 
@@ -187,15 +203,15 @@ class Engine:
             finally:
                 await path.aclose()
             completed = ledger.build_completed()
-            _report_completed(completed, ledger, context)
+            report_completed(completed, ledger, context)
             yield ledger.hand_over(ledger.record(completed))
         except BaseException as error:
-            _report_failure(error, ledger, context)
+            report_failure(error, ledger, context)
             if going_on is not None and not ledger.has_effect():
                 self._pauses.release(going_on)
             raise
         finally:
-            _report_events(ledger, context)
+            report_events(ledger, context)
 
     def _open_pause(self, request: CompletionRequest, context: CallContext) -> OpenedPause | None:
         """Returns the paused run that a request continues; None when it continues none."""
@@ -220,37 +236,46 @@ class Engine:
             request, context, ledger, lambda event: entries_of_routing.append(ledger.record(event))
         )
         assert model is not None
-        has_agents = decision.mode in _MODES_OF_AGENTS
         direct = request
         if opened is not None:
             opened.check_decision(decision)
             direct = select_first_request(request, opened)
-        elif has_agents and request.tools:
+        elif decision.mode in _MODES_OF_AGENTS and request.tools:
             direct = select_first_request(request, None)
         self._table.check_support(direct, model)
         fallbacks_in_use = self._table.select_supporting(direct, fallbacks)
         call = await self._windows.fit(build_direct_call(direct, model.name, fallbacks_in_use), request.context_policy)
         settings = find_initial_settings(request, decision, fallbacks, call)
         settings += self._model.list_effective_settings(call, context)
-        path: AsyncGenerator[Event | EventOfTask, None]
-        if decision.mode is RoutingMode.ORCHESTRATION:
-            assert self._orchestrator is not None
-            # A run that goes on names the model that it began with; whether it had tiers, its state knows.
-            of_run = direct if opened is None else replace(direct, model="")
-            models = await self._find_task_models(of_run, decision, context)
-            ledger.tasks = TaskLedgers(ledger)
-            tasks = await self._orchestrator.create_run(request, call, context, ledger.tasks, decision, models, opened)
-            settings += tasks.list_effective_settings()
-            path = stream_pausable_run(tasks, self._pauses, request, decision, context, opened)
-        elif has_agents:
-            run = await self._agent.create_run(request, call, context, ledger.account, opened)
-            settings += run.list_effective_settings()
-            path = stream_pausable_run(run, self._pauses, request, decision, context, opened)
-        else:
-            settings += list_unused_options(request.agent)
-            path = self._model.stream_call(call, ModelCallPurpose.ANSWER, context)
+        path, settings_of_path = await self._create_path(
+            _Routed(request, direct, decision, call, opened), context, ledger
+        )
+        settings += settings_of_path
         started = Started(ledger.response_id, decision, model.name, context.trace_id, tuple(settings))
         return [ledger.record(started), *entries_of_routing], path
+
+    async def _create_path(
+        self, routed: _Routed, context: CallContext, ledger: Ledger
+    ) -> tuple[AsyncGenerator[Event | EventOfTask, None], Sequence[EffectiveSetting]]:
+        """Returns the events of the path that a request takes, and the settings that the path changes."""
+        if routed.decision.mode not in _MODES_OF_AGENTS:
+            answer = self._model.stream_call(routed.call, ModelCallPurpose.ANSWER, context)
+            return answer, list_unused_options(routed.request.agent)
+        run = await self._create_run(routed, context, ledger)
+        events = stream_pausable_run(run, self._pauses, routed.request, routed.decision, context, routed.opened)
+        return events, run.list_effective_settings()
+
+    async def _create_run(self, routed: _Routed, context: CallContext, ledger: Ledger) -> PausableRun:
+        """Returns the run of the agent, or of the agents that work on the tasks of a request."""
+        request, decision, call, opened = routed.request, routed.decision, routed.call, routed.opened
+        if decision.mode is RoutingMode.REASONING:
+            return await self._agent.create_run(request, call, context, ledger.account, opened)
+        assert self._orchestrator is not None
+        # A run that goes on names the model that it began with; whether it had tiers, its state knows.
+        first = routed.direct if opened is None else replace(routed.direct, model="")
+        models = await self._find_task_models(first, decision, context)
+        ledger.tasks = TaskLedgers(ledger)
+        return await self._orchestrator.create_run(request, call, context, ledger.tasks, decision, models, opened)
 
     async def _find_task_models(
         self, request: CompletionRequest, decision: RouteDecision, context: CallContext
@@ -291,29 +316,3 @@ def _record_special(
 def _log_decision(decision: RouteDecision, context: CallContext) -> None:
     facts = {"route": decision.route, "route_source": decision.source, "model": decision.model}
     logger.debug("route is decided", extra={"request_id": context.request_id, "mode": decision.mode, **facts})
-
-
-def _report_failure(error: BaseException, ledger: Ledger, context: CallContext) -> None:
-    """Reports what was used however a request failed: to the log, and within a ReasoningError to the caller."""
-    progress = ledger.close(error)
-    if isinstance(error, ReasoningError):
-        error.progress = progress
-    context.report.progress = progress
-    if progress is not None:
-        context.report.usage, context.report.cost = progress.usage, progress.cost
-
-
-def _report_events(ledger: Ledger, context: CallContext) -> None:
-    context.report.events = ledger.events
-    context.report.attempts = tuple(ledger.attempts)
-    context.report.model_usages = ledger.account.attempts
-    if ledger.agent is not None:
-        context.report.agent = ledger.agent.report
-    context.report.unpriced_model = ledger.account.unpriced_model()
-
-
-def _report_completed(completed: Completed, ledger: Ledger, context: CallContext) -> None:
-    report = context.report
-    report.model, report.finish_reason = completed.model, completed.finish_reason
-    report.usage, report.cost = completed.usage, completed.cost
-    report.timings, report.pace = completed.timings, ledger.measure_pace()

@@ -131,7 +131,7 @@ class Ledger:
     _waits: int = 0
     """The model calls and tools of tasks that are in progress; their times overlap."""
     _waits_since: float = 0.0
-    """Whether an upstream was reached, so that the request may have a cost."""
+    """When the first of them began, in seconds from the arrival of the request."""
     _last_call: ModelCallFinished | None = None
 
     def elapsed_seconds(self) -> float:

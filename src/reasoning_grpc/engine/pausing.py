@@ -1,12 +1,12 @@
 """Runs that may pause: what a request changes when it continues one, and the events with which one pauses."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
 from msgspec.structs import replace
 
-from reasoning_grpc.domain import CallContext, CompletionRequest, RouteDecision, Suspension
+from reasoning_grpc.domain import CallContext, CompletionRequest, EffectiveSetting, RouteDecision, Suspension
 from reasoning_grpc.domain.events import Event, EventOfTask, RunPaused, ToolCallDelta
 from reasoning_grpc.pauses import OpenedPause, Pauses
 
@@ -16,6 +16,10 @@ class PausableRun(Protocol):
 
     suspension: Suspension | None
     """Set when the events have ended because the run waits."""
+
+    def list_effective_settings(self) -> Sequence[EffectiveSetting]:
+        """Returns a setting for each requested option that the run does not follow."""
+        ...
 
     def events(self) -> AsyncGenerator[Event | EventOfTask, None]:
         """Yields the events of the run, up to its answer unless it waits."""
