@@ -1,5 +1,6 @@
 """Orchestration with a deadline: it stops its tasks early enough to answer from what is done."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from tests.support.deadlines import try_deadlines
 from tests.support.orchestration import Team, list_tasks, orchestration_request, plan_task
 from tests.support.serving import serving
 from tests.support.task_grammar import check_task_grammar
-from tests.support.upstream import FakeUpstream
+from tests.support.upstream import FakeUpstream, Standing
 
 
 @pytest.mark.process
@@ -36,13 +37,20 @@ async def test_the_answer_comes_within_the_callers_deadline(upstream: FakeUpstre
     team = Team(upstream, plan_task("a"), plan_task("b", "a"), plan_task("c", "b"), plan_task("d", "c"))
     hanging = team.script("never")
     hanging.hang()
-    team.choices["result", "b"] = lambda _: hanging
+    hangs = asyncio.Event()
+
+    def hang(_: object) -> Standing:
+        hangs.set()
+        return hanging
+
+    team.choices["result", "b"] = hang
 
     async def answer_in_time(seconds: float) -> Events | None:
         upstream.forget()
+        hangs.clear()
         async with serving(agent_config(upstream)) as running:
             events, failure = await collect_until_failure(running, orchestration_request(), timeout_seconds=seconds)
-        return events if failure is None else None
+        return events if failure is None and hangs.is_set() else None
 
     events = await try_deadlines(answer_in_time, least_seconds=8.0)
 
