@@ -16,6 +16,8 @@ GRPCURL_VERSION := v1.9.4
 GRPCURL := .tools/bin/.grpcurl-$(GRPCURL_VERSION)
 GHZ_VERSION := v0.121.0
 GHZ := .tools/bin/.ghz-$(GHZ_VERSION)
+HEALTH_PROBE_VERSION := v0.4.62
+HEALTH_PROBE := .tools/bin/.grpc-health-probe-$(HEALTH_PROBE_VERSION)
 
 FUZZER := .tools/fuzz
 
@@ -147,6 +149,10 @@ helm: $(READY) ## Lint, render and validate the Helm chart; CLIENTS=--all fails 
 helm-rendered: $(READY) $(HELM)/.ready ## Write the files of the Helm chart that are made from others, and its rendered manifests
 	$(BIN)/python -m scripts.chart_rendered
 
+.PHONY: probes
+probes: $(READY) $(HEALTH_PROBE) ## Send servers the probes of Kubernetes, from their start to their end; needs Go
+	$(BIN)/python -m pytest -m probes tests/probes $(ARGS)
+
 .PHONY: check-phoenix
 check-phoenix: $(READY) ## Show calls in a real Phoenix, and ask it what it shows; takes 700 MB, and is no part of check
 	$(BIN)/python -m scripts.check_phoenix $(ARGS)
@@ -169,7 +175,7 @@ findings: ## Try again what surprised us about libraries; needs a package index,
 	test -z "$$changed" || { echo "not as described:$$changed" >&2; exit 1; }
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy helm prometheus fuzz-quick ## Everything that CI checks
+check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy helm probes prometheus fuzz-quick ## Everything that CI checks
 
 .PHONY: bench
 bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a package index, and takes long
@@ -278,6 +284,11 @@ $(GRPCURL):
 $(GHZ):
 	@command -v go > /dev/null || { echo "ghz is built with Go, which is not installed" >&2; exit 1; }
 	GOBIN="$(CURDIR)/.tools/bin" go install github.com/bojand/ghz/cmd/ghz@$(GHZ_VERSION)
+	@touch $@
+
+$(HEALTH_PROBE):
+	@command -v go > /dev/null || { echo "grpc-health-probe is built with Go, which is not installed" >&2; exit 1; }
+	GOBIN="$(CURDIR)/.tools/bin" go install github.com/grpc-ecosystem/grpc-health-probe@$(HEALTH_PROBE_VERSION)
 	@touch $@
 
 $(FUZZER)/.ready: $(LOCKED) requirements/fuzz.txt

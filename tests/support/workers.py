@@ -67,9 +67,9 @@ class RunningWorkers:
         """The address of the service."""
         return self.server.address
 
-    def client(self) -> ReasoningClient:
+    def client(self, *, retries: bool = True) -> ReasoningClient:
         """Returns a client with a connection of its own, which one of the workers takes."""
-        return ReasoningClient(self.address, options=OWN_CONNECTION)
+        return ReasoningClient(self.address, options=[*OWN_CONNECTION, ("grpc.enable_retries", int(retries))])
 
     def lines(self, message: str) -> list[dict[str, Any]]:
         """Returns the lines of the log with this message."""
@@ -79,11 +79,14 @@ class RunningWorkers:
         """Returns the address of the HTTP port."""
         return str(self.lines("admin ports are open")[-1]["admin_address"])
 
+    def health_address(self) -> str:
+        """Returns the address of the gRPC port."""
+        return str(self.lines("admin ports are open")[-1]["health_address"])
+
     @asynccontextmanager
     async def watching_health(self, name: str) -> AsyncIterator[Any]:
         """Watches a name of the health of all workers."""
-        address = self.lines("admin ports are open")[-1]["health_address"]
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with grpc.aio.insecure_channel(self.health_address()) as channel:
             yield watch_health(channel, name)
 
     async def fetch(self, page: str, **options: Any) -> tuple[int, str]:
