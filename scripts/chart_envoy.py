@@ -25,8 +25,7 @@ def build_config(shipped: Mapping[str, Any], *, tls: bool) -> Tree:
 
     With `tls`, Envoy shows the certificate of the servers to clients, and checks that of the servers behind it.
     """
-    # Envoy reads no files of certificates without a name of its own, though nobody asks for it.
-    config: Tree = {"node": {"id": "envoy", "cluster": "reasoning-grpc"}, **copy.deepcopy(dict(shipped))}
+    config: Tree = copy.deepcopy(dict(shipped))
     resources = config["static_resources"]
     [listener] = resources["listeners"]
     [cluster] = resources["clusters"]
@@ -38,7 +37,8 @@ def build_config(shipped: Mapping[str, Any], *, tls: bool) -> Tree:
         cluster["transport_socket"] = _build_server_side()
     resources["listeners"].append(_build_status_listener())
     resources["clusters"].append(_build_admin_cluster(config["admin"]["address"]))
-    config["overload_manager"] = _build_overload_manager()
+    heap, *_ = config["overload_manager"]["resource_monitors"]
+    heap["typed_config"]["max_heap_size_bytes"] = HEAP_BYTES
     return config
 
 
@@ -127,22 +127,4 @@ def _build_admin_cluster(address: Tree) -> Tree:
         "type": "STATIC",
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": "admin", "endpoints": endpoints},
-    }
-
-
-def _build_overload_manager() -> Tree:
-    """Returns what keeps Envoy below its memory: it gives back what it does not use, and then refuses calls."""
-    heap = "envoy.resource_monitors.fixed_heap"
-    monitor = {"@type": f"{_TYPES}.resource_monitors.fixed_heap.v3.FixedHeapConfig", "max_heap_size_bytes": HEAP_BYTES}
-    actions = {"shrink_heap": 0.9, "stop_accepting_requests": 0.95}
-    return {
-        "refresh_interval": "0.25s",
-        "resource_monitors": [{"name": heap, "typed_config": monitor}],
-        "actions": [
-            {
-                "name": f"envoy.overload_actions.{action}",
-                "triggers": [{"name": heap, "threshold": {"value": threshold}}],
-            }
-            for action, threshold in actions.items()
-        ],
     }

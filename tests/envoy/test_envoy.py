@@ -1,83 +1,20 @@
-"""A real Envoy with our configuration balances calls, and sends none again that has reached a model."""
+"""A real Envoy with our configuration balances calls, and its clients do not notice a server that drains."""
 
 import asyncio
-from asyncio.subprocess import DEVNULL
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from bench.restart.envoy import list_arguments, write_config
-from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
-from scripts.check_envoy import ENVOY
+from tests.envoy.conftest import Fleet
+from tests.support.envoy import Settings, find_cluster, running_envoy
 from tests.support.factories import a_stream_request, a_wire_request
-from tests.support.health import SERVING, next_status, watch_health
-from tests.support.ports import find_port
-from tests.support.serving import RunningServer, serving_upstream
-from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
+from tests.support.health import SERVING, check_health, next_status, watch_health
+from tests.support.serving import RunningServer
+from tests.support.upstream import FakeUpstream
 from tests.support.wire_calls import expect_failure, read_first_delta, read_to_end
 
 pytestmark = [pytest.mark.envoy, pytest.mark.process]
-
-
-@dataclass(frozen=True)
-class Fleet:
-    """Three servers behind Envoy, and a channel to it without retries of its own."""
-
-    servers: list[RunningServer]
-    channel: grpc.aio.Channel
-
-    @property
-    def stub(self) -> Any:
-        """Returns a stub of the service behind Envoy."""
-        return ReasoningServiceStub(self.channel)
-
-
-@pytest.fixture
-async def fleet(upstream: FakeUpstream, tmp_path: Path) -> AsyncIterator[Fleet]:
-    """Provides three servers of one upstream behind Envoy, which has found all of them healthy."""
-    async with AsyncExitStack() as stack:
-        servers = [await stack.enter_async_context(serving_upstream(upstream, max_retries=0)) for _ in range(3)]
-        listener, admin = find_port(), find_port()
-        ports = [int(server.address.rpartition(":")[2]) for server in servers]
-        write_config(tmp_path / "envoy.yaml", listener=listener, admin=admin, servers=ports)
-        await stack.enter_async_context(running_envoy(tmp_path / "envoy.yaml"))
-        options = [("grpc.enable_retries", 0)]
-        channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{listener}", options=options))
-        await wait_until_healthy(channel)
-        yield Fleet(servers, channel)
-
-
-@asynccontextmanager
-async def running_envoy(config: Path) -> AsyncIterator[None]:
-    """Runs Envoy on a configuration."""
-    process = await asyncio.create_subprocess_exec(
-        ENVOY, *list_arguments(config), stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
-    )
-    try:
-        yield
-    finally:
-        process.kill()
-        await process.wait()
-
-
-async def wait_until_healthy(channel: grpc.aio.Channel) -> None:
-    """Waits until Envoy passes on checks of health, each to the next server, and all answer SERVING."""
-    stub: Any = health_pb2_grpc.HealthStub(channel)
-    found = 0
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while found < 3:
-            try:
-                response = await stub.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
-            except grpc.aio.AioRpcError:  # Envoy has not checked the servers yet
-                found = 0
-            else:
-                found = found + 1 if response.status == SERVING else 0
 
 
 async def test_calls_of_one_connection_reach_every_server(upstream: FakeUpstream, fleet: Fleet) -> None:
@@ -86,10 +23,30 @@ async def test_calls_of_one_connection_reach_every_server(upstream: FakeUpstream
     streams = [fleet.stub.StreamComplete(a_stream_request()) for _ in range(6)]
     await asyncio.gather(*map(read_first_delta, streams))
 
-    assert [server.server.calls_in_flight for server in fleet.servers] == [2, 2, 2]
+    assert fleet.calls_in_flight == [2, 2, 2]
     for stream in streams:
         stream.cancel()
     await upstream.disconnect(6)
+
+
+async def test_two_servers_share_the_calls_of_one_connection(
+    upstream: FakeUpstream, servers: list[RunningServer], tmp_path: Path
+) -> None:
+    """The number of servers is that of the configured addresses."""
+    upstream.always.hang_after(1)
+    async with running_envoy(tmp_path, [server.address for server in servers[:2]]) as envoy:
+        streams = [envoy.stub.StreamComplete(a_stream_request()) for _ in range(6)]
+        await asyncio.gather(*map(read_first_delta, streams))
+
+        assert [server.server.calls_in_flight for server in servers] == [3, 3, 0]
+        for stream in streams:
+            stream.cancel()
+        await upstream.disconnect(6)
+
+
+async def test_health_is_that_of_a_server(fleet: Fleet) -> None:
+    """A check of health is passed on, and answers for the next server."""
+    assert await check_health(fleet.channel, "readiness") == SERVING
 
 
 async def test_nobody_watches_one_server_through_envoy(fleet: Fleet) -> None:
@@ -118,19 +75,32 @@ async def test_a_draining_server_costs_no_call(upstream: FakeUpstream, fleet: Fl
     assert len(upstream.requests) == 31
 
 
-async def test_a_call_that_is_cut_is_not_sent_again(upstream: FakeUpstream, fleet: Fleet) -> None:
-    """A unary call that its server cuts after it has reached the model ends in words, and is paid for once."""
-    upstream.hang()
-    call = asyncio.create_task(expect_failure(fleet.stub.Complete(a_wire_request())))
-    await upstream.request()
-    (serving,) = (server for server in fleet.servers if server.server.calls_in_flight)
+async def test_a_stream_outlives_the_health_of_its_server(upstream: FakeUpstream, fleet: Fleet) -> None:
+    """A server that is found draining gets no new call, and its connection stays open for the stream that it serves."""
+    gate = upstream.gated("a", "b")
+    gate.open()
+    stream = fleet.stub.StreamComplete(a_stream_request())
+    await read_first_delta(stream)
+    (draining,) = (server for server in fleet.servers if server.server.calls_in_flight)
+    stopping = asyncio.create_task(draining.server.stop(grace_seconds=60))
 
-    assert await serving.server.stop(grace_seconds=0) == 1
+    await fleet.envoy.wait_for_servers(2)
+    gate.open_all()
+    rest = await read_to_end(stream)
 
-    failure = await call
-    assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_SHUTTING_DOWN")
-    assert failure.interruption is not None
-    assert len(upstream.requests) == 1
+    assert [event.WhichOneof("kind") for event in rest] == ["content_delta", "completed"]
+    assert await stopping == 0
+
+
+async def test_no_server_left_is_reported_at_once(fleet: Fleet) -> None:
+    """When all servers drain, calls fail with UNAVAILABLE in place of reaching servers that refuse them."""
+    stopping = [asyncio.create_task(server.server.stop(grace_seconds=60)) for server in fleet.servers]
+    await fleet.envoy.wait_for_servers(0)
+
+    failure = await expect_failure(fleet.stub.Complete(a_wire_request()))
+
+    assert (failure.code, failure.message) == (grpc.StatusCode.UNAVAILABLE, "no healthy upstream")
+    assert await asyncio.gather(*stopping) == [0, 0, 0]
 
 
 async def test_a_failing_provider_ejects_no_server(upstream: FakeUpstream, fleet: Fleet) -> None:
@@ -144,7 +114,28 @@ async def test_a_failing_provider_ejects_no_server(upstream: FakeUpstream, fleet
     streams = [fleet.stub.StreamComplete(a_stream_request()) for _ in range(6)]
     await asyncio.gather(*map(read_first_delta, streams))
 
-    assert [server.server.calls_in_flight for server in fleet.servers] == [2, 2, 2]
+    assert fleet.calls_in_flight == [2, 2, 2]
     for stream in streams:
         stream.cancel()
     await upstream.disconnect(6)
+
+
+async def test_a_server_that_is_not_there_is_ejected(
+    upstream: FakeUpstream, servers: list[RunningServer], tmp_path: Path
+) -> None:
+    """Two failures to connect eject a server before its health is known to be bad, and no call fails meanwhile."""
+
+    def trust_for_an_hour(settings: Settings) -> None:
+        """Leaves the detection of outliers alone with what happens after the first check of health."""
+        find_cluster(settings)["health_checks"][0]["interval"] = "3600s"
+
+    addresses = [server.address for server in servers]
+    async with running_envoy(tmp_path, addresses, change=trust_for_an_hour) as envoy:
+        await servers[0].server.stop(grace_seconds=0)
+        answers = [await envoy.stub.Complete(a_wire_request()) for _ in range(9)]
+
+        assert all(answer.message.content for answer in answers)
+        counts = await envoy.read_counts()
+        assert counts["outlier_detection.ejections_enforced_consecutive_local_origin_failure"] == 1
+        assert counts["upstream_rq_retry"] == 2
+    assert len(upstream.requests) == 9

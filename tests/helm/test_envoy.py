@@ -96,7 +96,7 @@ def test_envoy_refuses_calls_before_it_has_no_memory() -> None:
     """Its heap is bounded by three quarters of the memory that its container may take."""
     objects = render({"envoy": {"enabled": True, "memoryMiB": 2048}})
     config = yaml.safe_load(objects[CONFIG_MAP]["data"]["envoy.yaml"])
-    [monitor] = config["overload_manager"]["resource_monitors"]
+    monitor = config["overload_manager"]["resource_monitors"][0]
 
     assert find_container(objects, DEPLOYMENT)["resources"]["limits"]["memory"] == "2048Mi"
     assert monitor["typed_config"]["max_heap_size_bytes"] == str(2048 * 2**20 * 3 // 4)

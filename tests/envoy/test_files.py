@@ -1,0 +1,45 @@
+"""What the configurations of Envoy have in common, and what none of them may have."""
+
+from typing import Final
+
+import pytest
+
+from tests.support.envoy import (
+    FOLDER,
+    find_cluster,
+    find_manager,
+    list_routes,
+    read_settings,
+)
+
+FILES: Final = sorted(file.name for file in FOLDER.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_timer_of_envoy_ends_an_answer(name: str) -> None:
+    """What would cut a long or a silent answer is switched off, where Envoy's default is 15 seconds or 5 minutes."""
+    settings = read_settings(name)
+    routes = [route["route"] for route in list_routes(settings) if "route" in route]
+    manager = find_manager(settings)
+
+    assert manager["stream_idle_timeout"] == "0s"
+    assert [route["timeout"] for route in routes] == ["0s"] * len(routes)
+    assert [route for route in routes if "per_try_timeout" in route.get("retry_policy", {})] == []
+    assert "max_stream_duration" not in manager["common_http_protocol_options"]
+    assert "close_connections_on_host_health_failure" not in find_cluster(settings)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_call_that_calls_a_model_first_is_not_sent_again_after_a_reset(name: str) -> None:
+    """Only Classify calls a model before its headers leave, and so has a rule of its own."""
+    policies = {
+        next(iter(route["match"].values())): set(route["route"]["retry_policy"]["retry_on"].split(","))
+        for route in list_routes(read_settings(name))
+        if "retry_policy" in route.get("route", {})
+    }
+
+    common = {"connect-failure", "refused-stream", "unavailable"}
+    assert policies == {
+        "/reasoning_grpc.v1.ReasoningService/Classify": common | {"reset-before-request"},
+        "/reasoning_grpc.v1.ReasoningService/": common | {"reset"},
+    }
