@@ -5,7 +5,7 @@ each version of Kubernetes.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -49,13 +49,12 @@ def render_texts(values: Values, *, release: str = RELEASE) -> dict[str, str]:
 def render_objects(values: Values, *, release: str = RELEASE) -> list[Tree]:
     """Returns the objects that the chart makes of these values. Raises ChartError."""
     texts = render_texts(values, release=release)
-    return [
-        document
-        for name, text in texts.items()
-        if name != "NOTES.txt"
-        for document in yaml.safe_load_all(text)
-        if document is not None
-    ]
+    return [item for name, text in texts.items() if name != "NOTES.txt" for item in read_objects(text)]
+
+
+def read_objects(text: str) -> list[Tree]:
+    """Returns the objects of a text in YAML. Raises ChartError where a key stands twice in a mapping."""
+    return [document for document in yaml.load_all(text, Loader=_StrictLoader) if document is not None]
 
 
 def lint(values: Values) -> list[str]:
@@ -75,6 +74,17 @@ def validate(item: Tree, version: str) -> None:
         raise ChartError(f"{item['kind']} {item['metadata']['name']}: {where}: {exc.message}") from exc
     except checker.SchemaNotFoundError as exc:
         raise ChartError(f"{item['kind']}: there is no schema of it in Kubernetes {version}") from exc
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Reads YAML, and refuses a key that stands twice, as Kubernetes does: YAML's own loader takes the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Returns the mapping. Raises ChartError."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise ChartError(f"the key {twice[0]} stands twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
 
 
 def _load(name: str) -> ModuleType:

@@ -1,10 +1,11 @@
 """The chart makes valid objects with each of its options, with all of them, and with none."""
 
+import re
 from typing import Any, Final
 
 import pytest
 
-from scripts.chart import VERSIONS, WITHOUT_SCHEMA, ChartError, lint, validate
+from scripts.chart import VERSIONS, WITHOUT_SCHEMA, ChartError, lint, read_objects, render_texts, validate
 from tests.support.chart import OFF, ON, OPTIONS, render
 
 pytestmark = [pytest.mark.helm]
@@ -86,6 +87,51 @@ def test_an_invalid_object_is_found() -> None:
     for item in (unknown, wrong):
         with pytest.raises(ChartError, match="Deployment reasoning-grpc: spec"):
             validate(item, VERSIONS[0])
+
+
+def test_labels_that_the_chart_has_do_not_stand_twice() -> None:
+    """The chart's own labels and annotations win over those of the values, and none is written a second time."""
+    name, team = "app.kubernetes.io/name", "team"
+    values = {
+        "labels": {name: "other", team: "all"},
+        "podLabels": {name: "another", team: "pods"},
+        "podAnnotations": {"checksum/config": "none"},
+        "serviceMonitor": {"enabled": True, "labels": {name: "third", team: "monitor"}},
+    }
+
+    objects = render(values)
+
+    template = objects["Deployment reasoning-grpc"]["spec"]["template"]["metadata"]
+    assert {item["metadata"]["labels"][name] for item in objects.values()} == {"reasoning-grpc"}
+    assert (template["labels"][name], template["labels"][team]) == ("reasoning-grpc", "pods")
+    assert template["annotations"]["checksum/config"] != "none"
+    assert objects["ServiceMonitor reasoning-grpc"]["metadata"]["labels"][team] == "monitor"
+    assert objects["Service reasoning-grpc"]["metadata"]["labels"][team] == "all"
+
+
+def test_a_key_that_stands_twice_is_found() -> None:
+    """Helm's linter and YAML's own loader let such an object pass, and Kubernetes refuses it."""
+    with pytest.raises(ChartError, match="the key a stands twice"):
+        read_objects("data:\n  a: 1\n  a: 2\n")
+
+
+def test_large_numbers_are_whole_numbers() -> None:
+    """No number has an exponent, which Helm gives to the numbers of values from a million on."""
+    million = 1_000_000
+    values = {
+        "replicas": million,
+        "startupSeconds": million,
+        "rollingUpdate": {"maxSurge": million, "minReadySeconds": million},
+        "podDisruptionBudget": {"maxUnavailable": million},
+        "envoy": {"enabled": True, "replicas": million, "memoryMiB": million},
+        "topologySpread": [{"topologyKey": "zone", "maxSkew": million, "whenUnsatisfiable": "ScheduleAnyway"}],
+    }
+    autoscaling = {"enabled": True, "minReplicas": million, "maxReplicas": million, "callsInFlight": million}
+
+    written = [*render_texts(values).values(), *render_texts({"autoscaling": autoscaling}).values()]
+
+    assert [found for text in written for found in re.findall(r"\d[.\d]*e\+\d+", text)] == []
+    assert str(million) in "".join(written)
 
 
 def test_a_long_name_of_a_release_fits() -> None:

@@ -46,6 +46,16 @@ def test_a_wrong_value_is_refused(values: dict[str, Any], said: str) -> None:
             id="an option that the chart sets",
         ),
         pytest.param(
+            {"extraEnv": [{"name": "REASONING_LISTEN", "value": "127.0.0.1:1"}]},
+            "extraEnv: REASONING_LISTEN is set already",
+            id="a variable that the chart sets",
+        ),
+        pytest.param(
+            {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]},
+            "extraEnv: A is set already",
+            id="a variable that is set twice",
+        ),
+        pytest.param(
             {"tls": {"clientCA": {"secret": "clients"}}},
             r"tls\.clientCA\.secret: needs tls\.secret",
             id="certificates of clients without TLS",

@@ -16,6 +16,16 @@
 {{- fail (printf "config: %s is set by the value %s, not here" $option $value) }}
 {{- end }}
 {{- end }}
+{{- $names := list }}
+{{- range include "reasoning.ownEnvironment" . | fromYamlArray }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- range .Values.extraEnv }}
+{{- if has .name $names }}
+{{- fail (printf "extraEnv: %s is set already" .name) }}
+{{- end }}
+{{- $names = append $names .name }}
+{{- end }}
 {{- if and .Values.tls.clientCA.secret (not .Values.tls.secret) }}
 {{- fail "tls.clientCA.secret: needs tls.secret, because only a server with TLS asks for certificates" }}
 {{- end }}

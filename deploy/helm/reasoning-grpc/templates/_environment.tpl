@@ -1,5 +1,5 @@
-{{/* Returns the environment of the server's container. The options here win over those of reasoning.toml. */}}
-{{- define "reasoning.environment" -}}
+{{/* Returns the variables that the chart gives to the server. The options here win over those of reasoning.toml. */}}
+{{- define "reasoning.ownEnvironment" -}}
 {{- $six := eq .Values.ipFamily "IPv6" -}}
 {{- $any := ternary "[::]" "0.0.0.0" $six -}}
 - name: POD_IP
@@ -63,7 +63,26 @@
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
   value: {{ . | quote }}
 {{- end }}
+{{- end -}}
+
+{{/* Returns the environment of the server's container. */}}
+{{- define "reasoning.environment" -}}
+{{- include "reasoning.ownEnvironment" . -}}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* Returns the annotations of the server's pods; a checksum makes new pods of a new configuration. */}}
+{{- define "reasoning.podAnnotations" -}}
+{{- $own := dict "kubectl.kubernetes.io/default-container" "server" -}}
+{{- if .Values.restartOnConfigChange -}}
+{{- if not .Values.existingConfigMap -}}
+{{- $own = set $own "checksum/config" (sha256sum .Values.config) -}}
+{{- end -}}
+{{- with .Values.secretEnv -}}
+{{- $own = set $own "checksum/secret-env" (toJson . | sha256sum) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (merge $own .Values.podAnnotations) -}}
 {{- end -}}

@@ -16,16 +16,22 @@ names of other objects add up to 12 characters, and those of Services have at mo
 {{- end -}}
 {{- end -}}
 
-{{/* Returns the labels of every object of a component: called with (list $ "server") or (list $ "envoy"). */}}
+{{/* Returns the labels of an object of a component: called with (list $ "server"), or with further labels as the third
+of the list. No label stands there twice, and the chart's own win. */}}
 {{- define "reasoning.labels" -}}
 {{- $root := index . 0 -}}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 }}
-{{ include "reasoning.selector" . }}
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-{{- with $root.Values.labels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := dict
+      "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63)
+      "app.kubernetes.io/version" $root.Chart.AppVersion
+      "app.kubernetes.io/managed-by" $root.Release.Service -}}
+{{- $further := gt (len .) 2 | ternary (last .) dict -}}
+{{- toYaml (merge $own (include "reasoning.selector" . | fromYaml) $further $root.Values.labels) -}}
+{{- end -}}
+
+{{/* Returns the labels of a component's pods: called like reasoning.labels. A new version of the chart changes none. */}}
+{{- define "reasoning.podLabels" -}}
+{{- $further := gt (len .) 2 | ternary (last .) dict -}}
+{{- toYaml (merge (include "reasoning.selector" . | fromYaml) $further (index . 0).Values.labels) -}}
 {{- end -}}
 
 {{/* Returns the labels by which the pods of a component are found; they never change. */}}
