@@ -1,26 +1,21 @@
 """Envoy as an option of the chart: a real Envoy takes its configuration, serves with it, and drains."""
 
 import asyncio
-import contextlib
 import re
 import subprocess
-import urllib.error
-import urllib.request
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator
+from asyncio.subprocess import Process
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 import pytest
-import trustme
 import yaml
 
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from scripts.check_envoy import CONFIG, ENVOY
 from tests.support.chart import OPTIONS, find_container, find_pod, merge, render
+from tests.support.chart_envoy import read_status, running_envoy, wait_for_status, write_files
 from tests.support.factories import a_stream_request
-from tests.support.ports import find_port
 from tests.support.serving import serving_upstream
 from tests.support.upstream import PATIENCE_SECONDS, FakeUpstream
 from tests.support.wire_calls import read_first_delta, read_to_end
@@ -32,28 +27,14 @@ CONFIG_MAP: Final = "ConfigMap reasoning-grpc-envoy"
 NAMES: Final = ["Envoy", "Envoy with TLS"]
 
 
-def write_files(folder: Path, name: str) -> Path:
-    """Writes Envoy's files as they lie in a pod, with folders in place of the mounts; returns the configuration."""
-    authority = trustme.CA()
-    issued = authority.issue_cert("reasoning.example.com")
-    folder.joinpath("tls").mkdir()
-    authority.cert_pem.write_to_path(folder / "tls" / "ca.crt")
-    issued.cert_chain_pems[0].write_to_path(folder / "tls" / "tls.crt")
-    issued.private_key_pem.write_to_path(folder / "tls" / "tls.key")
-    for file, text in render(OPTIONS[name])[CONFIG_MAP]["data"].items():
-        placed = text.replace("/etc/envoy-tls", str(folder / "tls")).replace("/etc/envoy/", f"{folder}/")
-        folder.joinpath(file).write_text(placed)
-    return folder / "envoy.yaml"
-
-
 @pytest.mark.process
 @pytest.mark.parametrize("name", NAMES)
 def test_envoy_takes_the_configuration(name: str, tmp_path: Path) -> None:
     """Envoy itself validates what the chart makes, with and without TLS, and warns of nothing."""
-    config = write_files(tmp_path, name)
+    files = write_files(tmp_path, name)
 
     done = subprocess.run(
-        [ENVOY, "--mode", "validate", "--log-level", "warning", "-c", config],
+        [ENVOY, "--mode", "validate", "--log-level", "warning", "-c", files.config],
         check=False,
         capture_output=True,
         text=True,
@@ -130,43 +111,6 @@ def test_kubernetes_waits_for_envoys_drain() -> None:
     assert len(checksums) == 2
 
 
-@contextlib.asynccontextmanager
-async def running_envoy(config: Path) -> AsyncIterator[None]:
-    """Runs Envoy on a configuration."""
-    arguments = ["-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"]
-    process = await asyncio.create_subprocess_exec(ENVOY, *arguments, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
-    try:
-        yield
-    finally:
-        process.kill()
-        await process.wait()
-
-
-async def read_status(address: str) -> int:
-    """Returns the HTTP status of a page; 0 while nobody answers."""
-
-    def read() -> int:
-        try:
-            with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as response:
-                return int(response.status)
-        except urllib.error.HTTPError as exc:
-            with exc:
-                return exc.code
-        except (urllib.error.URLError, ConnectionError):
-            return 0
-
-    return await asyncio.to_thread(read)
-
-
-async def wait_for_status(address: str, wanted: int) -> None:
-    """Waits until a page has this status."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            if await read_status(address) == wanted:
-                return
-            await asyncio.sleep(0.05)
-
-
 async def start_drain(folder: Path, seconds: int, admin: int) -> Process:
     """Starts what the kubelet runs before it stops the pod."""
     return await asyncio.create_subprocess_exec("bash", str(folder / "drain.sh"), str(seconds), str(admin))
@@ -176,24 +120,21 @@ async def start_drain(folder: Path, seconds: int, admin: int) -> Process:
 @pytest.mark.slow
 async def test_envoy_finds_servers_by_name_and_drains(upstream: FakeUpstream, tmp_path: Path) -> None:
     """Envoy is ready when it has found a server, shows its metrics, and waits for its calls while it drains."""
-    config = write_files(tmp_path, "Envoy")
+    files = write_files(tmp_path, "Envoy")
     async with serving_upstream(upstream) as running:
-        server = int(running.address.rpartition(":")[2])
-        ports = {"50050": find_port(), "9901": find_port(), "9902": find_port(), "50051": server}
-        text = config.read_text().replace("reasoning-grpc-headless.models.svc.cluster.local", "localhost")
-        config.write_text(re.sub(r"(?<=port_value: )\d+", lambda match: str(ports[match[0]]), text))
-        ready = f"http://127.0.0.1:{ports['9902']}/ready"
-        async with running_envoy(config), grpc.aio.insecure_channel(f"127.0.0.1:{ports['50050']}") as channel:
+        ports = files.place(running.address)
+        ready = f"http://127.0.0.1:{ports.status}/ready"
+        async with running_envoy(files), grpc.aio.insecure_channel(f"127.0.0.1:{ports.calls}") as channel:
             stub: Any = ReasoningServiceStub(channel)
             await wait_for_status(ready, 200)
-            assert await read_status(f"http://127.0.0.1:{ports['9902']}/stats/prometheus") == 200
-            assert await read_status(f"http://127.0.0.1:{ports['9902']}/quitquitquit") == 404
+            assert await read_status(f"http://127.0.0.1:{ports.status}/stats/prometheus") == 200
+            assert await read_status(f"http://127.0.0.1:{ports.status}/quitquitquit") == 404
             gate = upstream.gated("a")
             gate.open()
             stream = stub.StreamComplete(a_stream_request(), wait_for_ready=True)
             await read_first_delta(stream)
 
-            drain = await start_drain(tmp_path, 600, ports["9901"])
+            drain = await start_drain(tmp_path, 600, ports.admin)
             await wait_for_status(ready, 503)
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(drain.wait()), 8)
