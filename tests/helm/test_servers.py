@@ -3,10 +3,12 @@
 import re
 
 import pytest
+import yaml
 
 from reasoning_grpc.config import options
 from reasoning_grpc.server.admin.health import LIVENESS, READINESS
 from scripts.chart_files import CHART
+from scripts.pages import find_blocks, read_pages
 from tests.support.chart import (
     MODELS,
     OFF,
@@ -49,6 +51,17 @@ def test_the_kubelet_asks_the_port_of_health() -> None:
         "readinessProbe": {"port": 50052, "service": READINESS},
         "livenessProbe": {"port": 50052, "service": LIVENESS},
     }
+
+
+def test_the_probes_are_those_that_were_tried() -> None:
+    """The probes that docs/operations.md shows, and `make probes` sends, are those of the chart."""
+    section = read_pages()["docs/operations.md"].partition("\n### Probes\n")[2]
+    shown = yaml.safe_load(find_blocks(section, "yaml")[0].text)
+    container = find_container(render())
+
+    assert shown.keys() == {"startupProbe", "readinessProbe", "livenessProbe"}
+    for name, probe in shown.items():
+        assert probe.items() <= container[name].items()
 
 
 def test_the_ports_are_those_that_the_server_listens_on() -> None:
