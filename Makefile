@@ -63,11 +63,11 @@ test-fast: $(READY) ## Run what neither starts a process nor takes long; less th
 	$(BIN)/pytest -n auto --dist worksteal -m "not (process or serial or slow or thorough)" $(ARGS)
 
 .PHONY: generate
-generate: $(READY) ## Regenerate the Python stubs from the protos
+generate: $(READY) ## Regenerate the Python stubs, and what Envoy needs, from the protos
 	$(BIN)/python -m scripts.generate
 
 .PHONY: check-generated
-check-generated: $(READY) ## Fail when the committed stubs do not match the protos
+check-generated: $(READY) ## Fail when the committed generated files do not match the protos
 	$(BIN)/python -m scripts.generate --check
 
 .PHONY: format
@@ -138,7 +138,7 @@ mcp-servers: $(READY) ## Try real MCP servers behind a server; CLIENTS=--all fai
 	$(BIN)/python -m scripts.check_mcp_servers $(CLIENTS) $(ARGS)
 
 .PHONY: envoy
-envoy: $(READY) ## Validate the configuration of Envoy, and call servers through it; CLIENTS=--all fails without Envoy
+envoy: $(READY) ## Validate the configurations of Envoy, and call servers through it; CLIENTS=--all fails without Envoy
 	$(BIN)/python -m scripts.check_envoy $(CLIENTS) $(ARGS)
 
 .PHONY: helm

@@ -6,13 +6,35 @@ import pytest
 
 from tests.support.envoy import (
     FOLDER,
+    Settings,
     find_cluster,
+    find_listener,
     find_manager,
     list_routes,
     read_settings,
 )
 
 FILES: Final = sorted(file.name for file in FOLDER.glob("*.yaml"))
+
+
+def reduce_to_grpc(settings: Settings) -> Settings:
+    """Takes away from the configuration with the HTTP face what it has beyond the other one."""
+    manager = find_manager(settings)
+    find_listener(settings)["address"]["socket_address"]["port_value"] = 50050
+    manager["codec_type"] = "HTTP2"
+    del manager["local_reply_config"]
+    manager["http_filters"] = manager["http_filters"][-1:]
+    (host,) = manager["route_config"]["virtual_hosts"]
+    del host["typed_per_filter_config"]
+    for route in list_routes(settings):
+        if "retry_policy" in route.get("route", {}):
+            route["match"]["grpc"] = {}
+    return settings
+
+
+def test_the_http_face_is_the_other_file_with_more_filters() -> None:
+    """What holds for one file holds for the other: health, retries, bounds, timers."""
+    assert reduce_to_grpc(read_settings("http.yaml")) == read_settings("envoy.yaml")
 
 
 @pytest.mark.parametrize("name", FILES)
