@@ -5,18 +5,22 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from reasoning_grpc.cli.parser import build_parser
+from reasoning_grpc.cli.early_signals import end_by_early_signals
 
 Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command, and returns the exit code: 0 for success, 1 for a failure, 2 for wrong usage."""
+    words = sys.argv[1:] if arguments is None else arguments
+    end_by_early_signals(is_server=words[:1] == ["serve"])
     # gRPC's core would print lines of its own about failures that we report; an operator may set the variable.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    parsed = build_parser().parse_args(arguments)
-    run: Command = parsed.run
     try:
+        from reasoning_grpc.cli.parser import build_parser  # it takes a moment, in which signals come too
+
+        parsed = build_parser().parse_args(words)
+        run: Command = parsed.run
         code = run(parsed)
         sys.stdout.flush()  # at the exit a closed pipe could not be caught
         return code
