@@ -6,6 +6,7 @@ warms up, off the event loop.
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from functools import cache
@@ -35,6 +36,8 @@ _SETTINGS: Final = {
     "DISABLE_AIOHTTP_TRANSPORT": "False",
     "LITELLM_HTTP2": "False",
 }
+_TOKEN_FOLDER: Final = "LITELLM_TOKEN_EXCHANGE_CACHE_DIR"
+"""Where processes share the tokens that Anthropic exchanges for an identity; empty: each keeps its own."""
 
 SILENCED: Final = ("pre_call", "post_call", "success_handler", "failure_handler", "response_cost_calculator")
 SILENCED_ASYNC: Final = ("async_success_handler", "async_failure_handler")
@@ -62,6 +65,8 @@ def is_loaded() -> bool:
 @cache
 def _import_once() -> Any:
     os.environ.update(_SETTINGS)
+    if not _has_temporary_folder():
+        os.environ.setdefault(_TOKEN_FOLDER, "")
     litellm: Any = import_lean()
     share_data(litellm, read_map(find_map_file()))
 
@@ -75,6 +80,18 @@ def _import_once() -> Any:
     litellm.main.responses_api_bridge_check = _limit_bridge_check(litellm.main.responses_api_bridge_check)
     _IS_LOADED.set()
     return litellm
+
+
+def _has_temporary_folder() -> bool:
+    """Whether there is a folder for temporary files, which litellm asks for, and needs to be there, at its import.
+
+    A container whose disk is read-only has none.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _limit_bridge_check(check: Callable[..., tuple[dict[str, Any], str]]) -> Callable[..., tuple[dict[str, Any], str]]:
