@@ -38,11 +38,10 @@ def write_json(figures: Figures, profiles: Mapping[str, Profile], file: Path, *,
         for target in TARGETS
         if (ratio := _build_ratio(target.build, figures)) is not None
     ]
-    machine = {"processor": _name_processor(), "python": platform.python_version(), "system": _name_system()}
     summary = {
         "date": datetime.now(UTC).date().isoformat(),
         "command": command,
-        "machine": machine,
+        "machine": describe_machine(),
         "figures": tree,
         "targets": targets,
         "growths": list(_build_growths(figures)),
@@ -51,6 +50,11 @@ def write_json(figures: Figures, profiles: Mapping[str, Profile], file: Path, *,
         "older_build": BASELINE,
     }
     file.write_text(json.dumps(summary, indent=1) + "\n")
+
+
+def describe_machine() -> dict[str, str]:
+    """Returns the names of the processor, of Python's version and of the system."""
+    return {"processor": _name_processor(), "python": platform.python_version(), "system": _name_system()}
 
 
 def _format_lines(figures: Figures) -> Iterator[str]:

@@ -61,6 +61,8 @@ class Load:
     ) -> None:
         """`stream_models` has the model of each stream that is kept in flight; `options` are those of the channel."""
         self.calls: list[Call] = []
+        self.name: Final = secrets.token_hex(4)
+        """The part of its calls' request ids that no other load has."""
         self._client = ReasoningClient(target, token=TOKEN, options=options)
         self._unary_model = unary_model
         self._unary_interval_seconds = 1 / unary_per_second
@@ -69,7 +71,6 @@ class Load:
         self._max_output_tokens = max_output_tokens
         self._unary_timeout_seconds = unary_timeout_seconds
         self._stream_timeout_seconds = stream_timeout_seconds
-        self._name = secrets.token_hex(4)
         self._numbers = itertools.count()
         self._stopping = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
@@ -128,7 +129,7 @@ class Load:
         request = text_request(self._prompt, model=model)
         if self._max_output_tokens is not None:
             request.sampling.max_output_tokens = self._max_output_tokens
-        request.request_id = f"{kind}-{self._name}-{next(self._numbers)}"
+        request.request_id = f"{kind}-{self.name}-{next(self._numbers)}"
         call = Call(kind, request.request_id, time.time())
         self.calls.append(call)
         return call, request

@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -47,6 +47,9 @@ class Server:
     folder: Path
     config: Path
     port: int = field(default_factory=find_free_port)
+    host: str = "127.0.0.1"
+    prefix: Sequence[str] = ()
+    """The command that runs another command where the server is to be, such as in a namespace of its own."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """The environment that is added."""
     process: Process | None = None
@@ -56,7 +59,7 @@ class Server:
     @property
     def target(self) -> str:
         """The address."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     async def start(self) -> float:
         """Starts a process, waits until it is ready, and returns the seconds that it took."""
@@ -64,7 +67,7 @@ class Server:
         log = self.folder / f"server-{self.number}-{len(self.logs)}.log"
         self.logs.append(log)
         program = Path(sys.executable).with_name("reasoning-grpc")
-        command = [str(program), "serve", "--config", str(self.config), "--listen", self.target]
+        command = [*self.prefix, str(program), "serve", "--config", str(self.config), "--listen", self.target]
         self.process = Process(command, log, environment={"BENCH_KEY": "key", **self.variables})
         async with asyncio.timeout(_PATIENCE_SECONDS), grpc.aio.insecure_channel(self.target, options=_OWN) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
@@ -76,7 +79,7 @@ class Server:
     async def wait_for_calls(self) -> None:
         """Waits until the latest process has served a call."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            while not any(self._read_calls(self.logs[-1])):  # noqa: ASYNC110 - another process writes them
+            while not any(parse_calls(self.logs[-1].read_text())):  # noqa: ASYNC110 - another process writes them
                 await asyncio.sleep(_POLL_SECONDS)
 
     async def stop(self) -> dict[str, float]:
@@ -91,7 +94,7 @@ class Server:
 
     def read_calls(self) -> dict[str, EndedCall]:
         """Returns the calls that all its processes have ended, by request id."""
-        return {request_id: call for log in self.logs for request_id, call in self._read_calls(log)}
+        return {request_id: call for log in self.logs for request_id, call in parse_calls(log.read_text())}
 
     async def _end(self, number: signal.Signals) -> float:
         assert self.process is not None
@@ -101,37 +104,44 @@ class Server:
             await asyncio.sleep(_POLL_SECONDS)
         return time.monotonic() - started
 
-    @staticmethod
-    def _read_calls(log: Path) -> Iterator[tuple[str, EndedCall]]:
-        for line in log.read_text().splitlines():
-            if not line.endswith("}"):  # the last line of a process that was killed
-                continue
-            facts = json.loads(line)
-            if facts["message"] == "call":
-                ended = _read_time(facts["time"])
-                yield facts["request_id"], EndedCall(facts["code"], ended - facts["duration_ms"] / 1000)
-
 
 def create_servers(folder: Path, mock_port: int) -> list[Server]:
     """Returns three servers of the mock upstream, which are not started yet."""
     config = folder / "server.toml"
-    lines = [
+    write_config(config, mock_port, MODELS)
+    return [Server(number, folder, config) for number in range(3)]
+
+
+def write_config(file: Path, mock_port: int, models: Sequence[str], *lines: str) -> None:
+    """Writes the configuration of a server of these models, the first of which is the default one, with more lines."""
+    text = [
         'embedded = "off"',
         'log_format = "json"',
-        'default_model = "mock-1"',
+        f'default_model = "{models[0]}"',
         f"drain_delay_seconds = {DRAIN_DELAY_SECONDS}",
         f"grace_seconds = {GRACE_SECONDS}",
+        *lines,
         f'callers.bench.token_hash = "sha256:{sha256(TOKEN.encode()).hexdigest()}"',
     ]
-    for model in MODELS:
-        lines += [
+    for model in models:
+        text += [
             f"[models.{model}]",
             f'litellm_model = "openai/{model}"',
             f'api_base = "http://127.0.0.1:{mock_port}/v1"',
             'api_key_env = "BENCH_KEY"',
         ]
-    config.write_text("\n".join(lines) + "\n")
-    return [Server(number, folder, config) for number in range(3)]
+    file.write_text("\n".join(text) + "\n")
+
+
+def parse_calls(log: str) -> Iterator[tuple[str, EndedCall]]:
+    """Yields the request id and the facts of each call whose end is in a log."""
+    for line in log.splitlines():
+        if not line.endswith("}"):  # the last line of a process that was killed
+            continue
+        facts = json.loads(line)
+        if facts["message"] == "call":
+            ended = _read_time(facts["time"])
+            yield facts["request_id"], EndedCall(facts["code"], ended - facts["duration_ms"] / 1000)
 
 
 def _read_time(text: str) -> float:

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +20,13 @@ def build_mock(folder: Path) -> Path:
     return program
 
 
-def start_mock(program: Path, folder: Path) -> tuple[Process, int]:
-    """Starts the mock on a free port, and returns the process and the port."""
-    log = folder / "mock.log"
-    process = Process([str(program), "0"], log)
+def start_mock(program: Path, folder: Path, *, name: str = "mock", prefix: Sequence[str] = ()) -> tuple[Process, int]:
+    """Starts the mock on a free port, and returns the process and the port.
+
+    `name` is that of its log; `prefix` is the command that runs it, such as in a namespace of its own.
+    """
+    log = folder / f"{name}.log"
+    process = Process([*prefix, str(program), "0"], log)
     give_up = time.monotonic() + _START_SECONDS
     while not (line := log.read_text().strip()):
         if time.monotonic() > give_up or not process.is_running:
