@@ -189,6 +189,10 @@ bench-quick: $(READY) ## Measure the server beside its peers in about two minute
 bench-restart: $(READY) $(ENVOY) ## Restart and kill servers under load, behind round robin and Envoy; takes some minutes
 	$(BIN)/python -m bench.restart $(ARGS)
 
+.PHONY: bench-replicas
+bench-replicas: $(READY) $(ENVOY) ## Let replicas in network namespaces meet five faults under load; takes up to eight minutes
+	$(BIN)/python -m bench.replicas $(ARGS)
+
 .PHONY: bench-kill
 bench-kill: $(READY) ## Kill the embedded model and a LiteLLM proxy under load; takes some minutes
 	$(BIN)/python -m bench.kill $(ARGS)
@@ -220,6 +224,10 @@ soak: $(READY) ## Make mixed calls under random faults for an hour, MINUTES= for
 .PHONY: performance-page
 performance-page: $(READY) ## Write the figures of the last `make bench` into docs/performance.md
 	$(BIN)/python -m scripts.performance_page
+
+.PHONY: replicas-page
+replicas-page: $(READY) ## Write the table of the last `make bench-replicas` into docs/operations.md
+	$(BIN)/python -m scripts.replicas_page
 
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
