@@ -30,6 +30,9 @@ HELM := .tools/helm
 
 PHOENIX := .tools/phoenix/bin/phoenix
 
+# A linter of Dockerfiles, and what writes the SBOM: one environment for both.
+IMAGE_TOOLS := .tools/image
+
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
@@ -104,6 +107,7 @@ tables: $(READY) ## Write the tables of docs/ that come from the code and the re
 	$(BIN)/python -m scripts.models_table
 	$(BIN)/python -m scripts.recorded_table
 	$(BIN)/python -m scripts.efforts_table
+	$(BIN)/python -m scripts.licenses_table
 
 .PHONY: docs-serve
 docs-serve: $(READY) ## Show the site on 127.0.0.1:8000, and rebuild it when a page changes
@@ -161,6 +165,10 @@ check-phoenix: $(READY) ## Show calls in a real Phoenix, and ask it what it show
 prometheus: $(READY) ## Check the alerts and the dashboard with a real Prometheus; CLIENTS=--all fails without one
 	$(BIN)/python -m scripts.check_prometheus $(CLIENTS) $(ARGS)
 
+.PHONY: sbom
+sbom: $(READY) ## Write what is in the images as CycloneDX, into build/sbom
+	$(BIN)/python -m scripts.build_sbom
+
 .PHONY: fuzz
 fuzz: $(READY) ## Fuzz the wire and the readers of answers for an hour; MINUTES= says how long for each target
 	$(BIN)/python -m tests.fuzz --keep --minutes $(or $(MINUTES),7.5) $(ARGS)
@@ -175,7 +183,7 @@ findings: ## Try again what surprised us about libraries; needs a package index,
 	test -z "$$changed" || { echo "not as described:$$changed" >&2; exit 1; }
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy helm probes prometheus fuzz-quick ## Everything that CI checks
+check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy helm probes prometheus sbom fuzz-quick ## Everything that CI checks
 
 .PHONY: bench
 bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a package index, and takes long
@@ -229,12 +237,21 @@ performance-page: $(READY) ## Write the figures of the last `make bench` into do
 replicas-page: $(READY) ## Write the table of the last `make bench-replicas` into docs/operations.md
 	$(BIN)/python -m scripts.replicas_page
 
+# The locks of the image have the versions of dev.txt, with which everything was tested.
+LOCK_IMAGE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" \
+	--excludes requirements/excludes.txt --constraint requirements/dev.txt
+
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml and requirements/dev.in anew; ARGS=--upgrade takes newer versions
 	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
 		--excludes requirements/excludes.txt --extra server --extra local --extra embedding --extra dev \
 		--output-file requirements/dev.txt $(ARGS) pyproject.toml requirements/dev.in
+	$(LOCK_IMAGE) --extra server --extra embedding --output-file requirements/server.txt $(ARGS) pyproject.toml
+	$(LOCK_IMAGE) --extra server --extra embedding --extra local --output-file requirements/embedded.txt $(ARGS) \
+		pyproject.toml requirements/embedded.in
+	$(LOCK_IMAGE) --output-file requirements/build.txt $(ARGS) requirements/build.in
 
 .PHONY: lock-mcp-servers
 lock-mcp-servers: $(READY) ## Resolve the MCP servers of requirements/mcp_servers anew; needs npm
@@ -260,6 +277,12 @@ lock-phoenix: $(READY) ## Resolve the viewer of requirements/phoenix.in anew
 	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-emit-index-url --custom-compile-command "make lock-phoenix" \
 		--output-file requirements/phoenix.txt $(ARGS) requirements/phoenix.in
+
+.PHONY: lock-image
+lock-image: $(READY) ## Resolve the tools of requirements/image.in anew
+	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make lock-image" \
+		--output-file requirements/image.txt $(ARGS) requirements/image.in
 
 .PHONY: clean
 clean: ## Remove what the other targets made, .venv included
@@ -339,6 +362,13 @@ $(PHOENIX): $(LOCKED) requirements/phoenix.txt
 		-r requirements/phoenix.txt || { \
 		$(PYTHON) -m venv --clear .tools/phoenix && .tools/phoenix/bin/pip install --quiet --disable-pip-version-check \
 			--no-deps --require-hashes -r requirements/phoenix.txt; }
+	@touch $@
+
+$(IMAGE_TOOLS)/.ready: $(LOCKED) requirements/image.txt
+	$(UV) venv --quiet --clear --python $(BIN)/python $(IMAGE_TOOLS)
+	$(UV) pip install --quiet --python $(IMAGE_TOOLS) --no-deps --require-hashes -r requirements/image.txt || { \
+		$(PYTHON) -m venv --clear $(IMAGE_TOOLS) && $(IMAGE_TOOLS)/bin/pip install --quiet \
+			--disable-pip-version-check --no-deps --require-hashes -r requirements/image.txt; }
 	@touch $@
 
 $(MCP_SERVERS)/go-server: $(MCP_SERVERS)/.ready $(wildcard tests/mcp_servers/go/*)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+IMAGE_TOOLS: Final = ROOT / ".tools" / "image"
+"""The environment with what lints the image and lists what is in it; make creates it with its file `.ready`."""
 
 Step = Sequence[str]
 """A command and its arguments."""
