@@ -165,6 +165,10 @@ check-phoenix: $(READY) ## Show calls in a real Phoenix, and ask it what it show
 prometheus: $(READY) ## Check the alerts and the dashboard with a real Prometheus; CLIENTS=--all fails without one
 	$(BIN)/python -m scripts.check_prometheus $(CLIENTS) $(ARGS)
 
+.PHONY: dist
+dist: $(READY) ## Build the sdist and the wheel, install them into empty environments, and use them there
+	$(BIN)/python -m scripts.check_dist
+
 .PHONY: sbom
 sbom: $(READY) ## Write what is in the images as CycloneDX, into build/sbom
 	$(BIN)/python -m scripts.build_sbom
@@ -183,7 +187,7 @@ findings: ## Try again what surprised us about libraries; needs a package index,
 	test -z "$$changed" || { echo "not as described:$$changed" >&2; exit 1; }
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy helm probes prometheus sbom fuzz-quick ## Everything that CI checks
+check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy helm probes prometheus dist sbom fuzz-quick ## Everything that CI checks
 
 .PHONY: bench
 bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a package index, and takes long

@@ -13,22 +13,26 @@ _STOP_SECONDS = 15
 
 
 @contextmanager
-def run_server(*arguments: str, quiet: bool = True) -> Iterator[str]:
+def run_server(
+    *arguments: str, quiet: bool = True, command: Path = COMMAND, folder: Path | None = None
+) -> Iterator[str]:
     """Runs `reasoning-grpc serve` on a free port, yields its address, and stops the server at the end.
 
-    `arguments` are further flags of the command. Raises RuntimeError when the server ends before it serves.
+    `arguments` are further flags of the command, which runs in this folder, or in the one of this process. Raises
+    RuntimeError when the server ends before it serves.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REASONING_")}
     level = "error" if quiet else "info"
     process = subprocess.Popen(
         [
-            *(COMMAND, "serve", "--listen", "127.0.0.1:0", "--log-level", level, "--log-format", "text"),
+            *(command, "serve", "--listen", "127.0.0.1:0", "--log-level", level, "--log-format", "text"),
             *("--drain-delay-seconds", "0"),
             *arguments,
         ],
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
+        cwd=folder,
     )
     try:
         assert process.stdout is not None
