@@ -173,6 +173,10 @@ dist: $(READY) ## Build the sdist and the wheel, install them into empty environ
 sbom: $(READY) ## Write what is in the images as CycloneDX, into build/sbom
 	$(BIN)/python -m scripts.build_sbom
 
+.PHONY: check-unit
+check-unit: $(READY) ## Check the unit of systemd; CLIENTS=--all fails without systemd
+	$(BIN)/python -m scripts.check_unit $(CLIENTS)
+
 .PHONY: fuzz
 fuzz: $(READY) ## Fuzz the wire and the readers of answers for an hour; MINUTES= says how long for each target
 	$(BIN)/python -m tests.fuzz --keep --minutes $(or $(MINUTES),7.5) $(ARGS)
@@ -187,7 +191,7 @@ findings: ## Try again what surprised us about libraries; needs a package index,
 	test -z "$$changed" || { echo "not as described:$$changed" >&2; exit 1; }
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy helm probes prometheus dist sbom fuzz-quick ## Everything that CI checks
+check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy helm probes prometheus dist sbom check-unit fuzz-quick ## Everything that CI checks
 
 .PHONY: bench
 bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a package index, and takes long
