@@ -52,6 +52,15 @@ def test_no_timer_of_envoy_ends_an_answer(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
+def test_a_thousand_answers_that_wait_leave_room_on_a_connection(name: str) -> None:
+    """Envoy opens another connection to a server for the 1025th stream, and until then the windows do not fill it."""
+    (protocol,) = find_cluster(read_settings(name))["typed_extension_protocol_options"].values()
+    options = protocol["explicit_http_config"]["http2_protocol_options"]
+
+    assert options["initial_connection_window_size"] >= 1024 * options["initial_stream_window_size"]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_a_call_that_calls_a_model_first_is_not_sent_again_after_a_reset(name: str) -> None:
     """Only Classify calls a model before its headers leave, and so has a rule of its own."""
     policies = {
