@@ -2,6 +2,8 @@
 
 They stand in the `sh` blocks of the README and of docs/: grpcurl, `buf curl`, ghz and `reasoning-grpc`. The servers are
 those that the commands name, on the embedded model, one at a time. grpcurl and ghz must be on the PATH.
+
+The commands of docs/envoy.md call Envoy: `make envoy` runs those.
 """
 
 import base64
@@ -19,6 +21,8 @@ import trustme
 from scripts.pages import ROOT, find_blocks, read_pages, split_commands
 from scripts.server_process import COMMAND, run_server
 
+_RUN_ELSEWHERE = {"docs/envoy.md"}
+"""The pages whose commands another target runs."""
 _HASH = "sha256:<what `reasoning-grpc token new` printed>"
 _LONGEST_SECONDS = 600
 _NOT_FOUND = 5
@@ -84,7 +88,8 @@ def find_command_lines(pages: Mapping[str, str]) -> list[str]:
     """Returns the commands of all pages, each one once. Raises CommandLineFailed when there are none."""
     found = [
         command
-        for page in pages.values()
+        for path, page in pages.items()
+        if path not in _RUN_ELSEWHERE
         for block in find_blocks(page, "sh")
         for command in split_commands(block.text)
     ]

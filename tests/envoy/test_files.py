@@ -1,9 +1,11 @@
 """What the configurations of Envoy have in common, and what none of them may have."""
 
+import re
 from typing import Final
 
 import pytest
 
+from scripts.pages import ROOT, find_blocks
 from tests.support.envoy import (
     FOLDER,
     Settings,
@@ -74,3 +76,12 @@ def test_a_call_that_calls_a_model_first_is_not_sent_again_after_a_reset(name: s
         "/reasoning_grpc.v1.ReasoningService/Classify": common | {"reset-before-request"},
         "/reasoning_grpc.v1.ReasoningService/": common | {"reset"},
     }
+
+
+def test_the_page_calls_every_method() -> None:
+    """The commands of docs/envoy.md, which other tests run, show each of the four methods."""
+    blocks = find_blocks(ROOT.joinpath("docs", "envoy.md").read_text(), "sh")
+
+    called = {method for block in blocks for method in re.findall(r"Service/(\w+)$", block.text, re.MULTILINE)}
+
+    assert called == {"Complete", "StreamComplete", "Classify", "ListModels"}
