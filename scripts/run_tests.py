@@ -1,8 +1,8 @@
 """`make test`: runs most tests on all cores, then the serial ones alone, and sums both parts up in one line.
 
 Arguments go to pytest: `make test ARGS="-k cancel -x"`. Tests with the marker `mcp_servers`, `envoy`, `helm`,
-`probes`, `phoenix` or `prometheus` are left out; `make mcp-servers`, `make envoy`, `make helm`, `make probes`,
-`make check-phoenix` and `make prometheus` run them.
+`kubernetes`, `probes`, `phoenix` or `prometheus` are left out. `make mcp-servers`, `make envoy`, `make helm`,
+`make check-kubernetes`, `make probes`, `make check-phoenix` and `make prometheus` run them.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run the tests.", allow_abbrev=False)
     parser.add_argument("-m", dest="markers", default="", help="run the tests that have these markers only")
     options, others = parser.parse_known_args(arguments)
-    left_out = "mcp_servers or envoy or helm or probes or phoenix or prometheus"
+    left_out = "mcp_servers or envoy or helm or kubernetes or probes or phoenix or prometheus"
     chosen = f"not ({left_out}) and " + (f"({options.markers}) and " if options.markers else "")
     # Ctrl-C reaches pytest as well, which stops what it has started. A handler, unlike SIG_IGN, is not inherited.
     signal.signal(signal.SIGINT, lambda *_: None)

@@ -134,6 +134,7 @@ ON: Final[Tree] = merge(
         "topologySpread": [
             {"topologyKey": "kubernetes.io/hostname", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
         ],
+        "resources": {"limits": {"cpu": "4500m"}},
         "tls": {"clientCA": {"secret": ""}},
     },
 )
