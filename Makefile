@@ -187,6 +187,14 @@ sbom: $(READY) ## Write what is in the images as CycloneDX, into build/sbom
 check-unit: $(READY) ## Check the unit of systemd; CLIENTS=--all fails without systemd
 	$(BIN)/python -m scripts.check_unit $(CLIENTS)
 
+.PHONY: image
+image: $(READY) ## Build the images with buildah, run and measure them; needs root, and is no part of check
+	$(BIN)/python -m scripts.check_image $(CLIENTS) $(ARGS)
+
+.PHONY: lint-image
+lint-image: $(READY) ## Lint the Dockerfile; CLIENTS=--all fails without hadolint
+	$(BIN)/python -m scripts.check_dockerfile $(CLIENTS) $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(READY) ## Fuzz the wire and the readers of answers for an hour; MINUTES= says how long for each target
 	$(BIN)/python -m tests.fuzz --keep --minutes $(or $(MINUTES),7.5) $(ARGS)
@@ -201,7 +209,7 @@ findings: ## Try again what surprised us about libraries; needs a package index,
 	test -z "$$changed" || { echo "not as described:$$changed" >&2; exit 1; }
 
 .PHONY: check
-check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy helm probes prometheus dist sbom check-unit fuzz-quick ## Everything that CI checks
+check: format-check lint types proto-lint check-generated docs test grpcurl command-lines examples clients mcp-servers envoy helm probes prometheus dist sbom check-unit lint-image fuzz-quick ## Everything that CI checks
 
 .PHONY: bench
 bench: $(READY) ## Measure the server beside its peers; needs a C compiler and a package index, and takes long
