@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from reasoning_grpc.domain import (
@@ -216,6 +216,7 @@ def test_secrets_places_and_ids_are_left_out(frame: str, secret: str) -> None:
 
 @pytest.mark.parametrize("transform", TRANSFORMATIONS.values(), ids=TRANSFORMATIONS)
 @UNHURRIED
+@example(prompt="value message the the", start=1, size=12, wrapping="value={}")
 @given(prompt=prompts, start=st.integers(0, 200), size=st.integers(12, 200), wrapping=wrappings)
 def test_no_passage_of_a_prompt_survives(
     transform: Callable[[str], str], prompt: str, start: int, size: int, wrapping: str
@@ -226,7 +227,8 @@ def test_no_passage_of_a_prompt_survives(
 
     shown = redact_sentence(sentence, PrivateTexts([prompt], ()))
 
-    kept = letters_of(shown.partition(":")[2])
+    from_prompt = shown.partition(": ")[2].removeprefix(wrapping.partition("{}")[0])  # the prefix is the sentence's own
+    kept = letters_of(from_prompt)
     assert all(kept[at : at + 12] not in letters_of(prompt) for at in range(len(kept) - 11))
     assert all(is_known_word(word) for word in re.findall(r"[A-Za-z]{2,}", shown.partition(":")[2]))
 
