@@ -109,7 +109,7 @@ async def test_a_hung_process_is_restarted(upstream: FakeUpstream, tmp_path: Pat
             await kubelet.wait_for(Action.RESTART)
             answers = [await kubelet.probe(LIVENESS), await kubelet.probe(READINESS)]
 
-        await kubelet.wait_for(Action.SEND_CALLS)
+        await kubelet.wait_for_recovery()
 
     assert answers == [Answer.NOT_SERVING, Answer.NOT_SERVING if workers == "1" else Answer.SERVING]
 
@@ -128,7 +128,7 @@ async def test_a_frozen_container_is_restarted(upstream: FakeUpstream, tmp_path:
             action = await kubelet.decide()
             answers = [await kubelet.probe(LIVENESS), await main_port.probe(LIVENESS)]
 
-        await kubelet.wait_for(Action.SEND_CALLS)
+        await kubelet.wait_for_recovery()
 
     assert action is Action.RESTART
     assert answers == [Answer.NOT_CONNECTED] * 2

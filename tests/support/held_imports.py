@@ -14,8 +14,11 @@ WORKER_MODULE: Final = "grpc_reflection"
 _MODULE: Final = """
 import importlib, os, sys, time
 
+parent = os.getppid()
 while os.path.exists({held!r}):
     time.sleep(0.05)
+    if os.getppid() != parent:  # the test has failed, and has killed the server
+        os._exit(1)
 sys.path.remove({folder!r})
 del sys.modules[__name__]
 importlib.import_module(__name__)  # the real one takes this one's place

@@ -81,9 +81,16 @@ class Kubelet:
         return Action.SEND_CALLS if await self._passes(READINESS) else Action.SEND_NO_CALLS
 
     async def wait_for(self, action: Action) -> None:
-        """Probes until a kubelet does this."""
+        """Probes until a kubelet does this; fails when it restarts the container before."""
         async with asyncio.timeout(2 * PATIENCE_SECONDS):
-            while await self.decide() is not action:  # noqa: ASYNC110 - another process changes
+            while (decided := await self.decide()) is not action:
+                assert decided is not Action.RESTART, f"it {decided} before it {action}"
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def wait_for_recovery(self) -> None:
+        """Probes until a kubelet sends calls, although it would have restarted the container."""
+        async with asyncio.timeout(2 * PATIENCE_SECONDS):
+            while await self.decide() is not Action.SEND_CALLS:  # noqa: ASYNC110 - another process changes
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _passes(self, name: str) -> bool:
