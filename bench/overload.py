@@ -261,7 +261,7 @@ def _describe() -> dict[str, Any]:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.overload", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=2, help="rounds, each of which offers every load once")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, each of which offers every load once")
     parser.add_argument("--workloads", nargs="*", default=list(WORKLOADS), choices=list(WORKLOADS))
     parser.add_argument("--servers", nargs="*", default=list(SERVERS), choices=list(SERVERS))
     return parser.parse_args()
