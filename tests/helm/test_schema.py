@@ -46,6 +46,9 @@ def test_a_wrong_value_is_refused(values: dict[str, Any], said: str) -> None:
             id="an option that the chart sets",
         ),
         pytest.param(
+            {"config": 'listen = "[::]:1"'}, r"config: listen is set by the chart, not here", id="its own option"
+        ),
+        pytest.param(
             {"extraEnv": [{"name": "REASONING_LISTEN", "value": "127.0.0.1:1"}]},
             "extraEnv: REASONING_LISTEN is set already",
             id="a variable that the chart sets",

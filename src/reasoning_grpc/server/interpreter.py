@@ -10,9 +10,9 @@ _GC_THRESHOLDS: Final = (700, 200, 10)
 """When a warm server collects garbage: the youngest objects often, the others rarely.
 
 Five objects of each call are garbage in circles, all of them gRPC's, and so are thirteen of each closed connection,
-which are asyncio's. Most of them are young when they are collected. The number of young objects counts those that are
-freed as well, of whatever age, so a server with hundreds of streams has ten times as many as the first number says:
-with 10,000 a collection took up to 65 ms, in which the event loop stood still.
+which are asyncio's. Most of them are young when they are collected. The first number is that of objects made less
+objects freed, whatever their age, so a server in which hundreds of streams come and go has ten times as many young
+ones: with 10,000 a collection took up to 65 ms, in which the event loop stood still.
 """
 
 

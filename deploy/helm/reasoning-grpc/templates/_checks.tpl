@@ -1,9 +1,9 @@
 {{/* Stops with a sentence at values that are valid alone, but not together. */}}
 {{- define "reasoning.check" -}}
 {{- range $option, $value := dict
-      "listen" "the chart's own"
-      "admin_listen" "the chart's own"
-      "health_listen" "the chart's own"
+      "listen" "the chart"
+      "admin_listen" "the chart"
+      "health_listen" "the chart"
       "workers" "workers"
       "allow_insecure" "allowInsecure"
       "tls_certificate" "tls.secret"
@@ -13,7 +13,7 @@
       "drain_delay_seconds" "drain.delaySeconds"
       "grace_seconds" "drain.graceSeconds" }}
 {{- if regexMatch (printf `(?m)^[ \t]*%s[ \t]*=` $option) $.Values.config }}
-{{- fail (printf "config: %s is set by the value %s, not here" $option $value) }}
+{{- fail (printf "config: %s is set by %s, not here" $option (eq $value "the chart" | ternary $value (printf "the value %s" $value))) }}
 {{- end }}
 {{- end }}
 {{- $names := list }}
