@@ -1,8 +1,7 @@
 """`make test`: runs most tests on all cores, then the serial ones alone, and sums both parts up in one line.
 
-Arguments go to pytest: `make test ARGS="-k cancel -x"`. Tests with the marker `mcp_servers`, `envoy`, `helm`,
-`kubernetes`, `probes`, `phoenix` or `prometheus` are left out. `make mcp-servers`, `make envoy`, `make helm`,
-`make check-kubernetes`, `make probes`, `make check-phoenix` and `make prometheus` run them.
+Arguments go to pytest: `make test ARGS="-k cancel -x"`. The markers that pytest leaves out by its options in
+pyproject.toml are left out here as well: each of them has a target of its own, such as `make envoy`.
 """
 
 import argparse
@@ -11,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -33,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run the tests.", allow_abbrev=False)
     parser.add_argument("-m", dest="markers", default="", help="run the tests that have these markers only")
     options, others = parser.parse_known_args(arguments)
-    left_out = "mcp_servers or envoy or helm or kubernetes or probes or phoenix or prometheus"
-    chosen = f"not ({left_out}) and " + (f"({options.markers}) and " if options.markers else "")
+    chosen = f"{read_default_markers()} and " + (f"({options.markers}) and " if options.markers else "")
     # Ctrl-C reaches pytest as well, which stops what it has started. A handler, unlike SIG_IGN, is not inherited.
     signal.signal(signal.SIGINT, lambda *_: None)
 
@@ -48,6 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = combine_codes(codes)
     print(f"{'FAIL' if code else 'ok'}: {summarize(counts)}, {time.monotonic() - began:.0f} s in all", flush=True)
     return code
+
+
+def read_default_markers() -> str:
+    """Returns the expression by which pytest chooses tests where none is given, from pyproject.toml."""
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]["ini_options"]["addopts"]
+    expression: str = options[options.index("-m") + 1]
+    return expression
 
 
 def combine_codes(codes: Iterable[int]) -> int:
