@@ -6,9 +6,8 @@ from typing import Final
 from reasoning_grpc.domain.turn_queue import TurnQueue
 
 _READS_IN_TURN: Final = 4
-"""The answers that are read on in one turn of the event loop, while fewer than 64 wait. Four take about a millisecond,
-which is how long whatever arrives meanwhile waits for them: with eight, one refusal in a hundred comes half as late
-again."""
+"""The answers that are read on in one turn of the event loop. Four take about a millisecond, which is how long whatever
+arrives meanwhile waits for them: with eight, one refusal in a hundred comes half as late again."""
 _LATE: Final = 0.2
 """The share of the pause from which on an answer that waits for its turn is late. A shorter wait makes no difference to
 its reader, and where nobody waits, the process could do more."""

@@ -5,8 +5,6 @@ from collections import deque
 from typing import Final
 
 _WAVE_SECONDS: Final = 1.0
-_TURNS_OF_QUEUE: Final = 16
-"""A sixteenth of the units that wait begins in a turn, if that is more than usual: so a long queue is short soon."""
 _TURN_WEIGHT: Final = 0.2
 """The weight of the latest turn in the average."""
 
@@ -18,7 +16,7 @@ class TurnQueue:
     """
 
     def __init__(self, most_in_turn: int) -> None:
-        """`most_in_turn` units begin in one turn at most, and more only while the queue is long."""
+        """`most_in_turn` units begin in one turn at most."""
         self._most_in_turn = most_in_turn
         self._unwatched = (most_in_turn + 1) // 2
         """The units that begin before the next turn is waited for: those that come alone need no callback each."""
@@ -62,7 +60,7 @@ class TurnQueue:
     @property
     def expected_wait_seconds(self) -> float:
         """How long a unit that comes now would wait for its turn, by those that wait and the turns of late."""
-        return len(self._waiting) * self._turn_seconds / self._find_most()
+        return len(self._waiting) * self._turn_seconds / self._most_in_turn
 
     def measure_longest_wait(self) -> float:
         """Returns for how many seconds the unit waits that has waited longest; 0 when none waits."""
@@ -78,18 +76,13 @@ class TurnQueue:
         now = asyncio.get_running_loop().time()
         return now - self._arrival_times[0] if now - self._backlog_began > _WAVE_SECONDS else 0.0
 
-    def _find_most(self) -> int:
-        """Returns how many units may begin in a turn now."""
-        return max(self._most_in_turn, len(self._waiting) // _TURNS_OF_QUEUE)
-
     def _begin_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         self._begun = 0
         if self._waiting:
             now = loop.time()
             self._turn_seconds += (now - self._turn_began - self._turn_seconds) * _TURN_WEIGHT
             self._turn_began = now
-        most = self._find_most()
-        while self._waiting and self._begun < most:
+        while self._waiting and self._begun < self._most_in_turn:
             turn = self._waiting.popleft()
             self._arrival_times.popleft()
             if not turn.done():  # a unit that was cancelled takes no turn
