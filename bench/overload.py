@@ -59,7 +59,7 @@ class Workload:
 
 
 WORKLOADS: Final[Mapping[str, Workload]] = {
-    "streams": Workload("StreamComplete", "mock-100-20", "streams of 100 tokens in two seconds", 3.0, 9.0, 50.0),
+    "streams": Workload("StreamComplete", "mock-100-20", "streams of 100 tokens in two seconds", 3.0, 15.0, 50.0),
     "unary": Workload("Complete", "mock-1", "unary calls of one token", 1.0, 4.0, 800.0),
 }
 SERVERS: Final[Mapping[str, Mapping[str, str]]] = {

@@ -5,16 +5,16 @@ import pytest
 from reasoning_grpc.domain import ReadingPace
 from reasoning_grpc.rpc.pace_control import PaceControl
 
-_SAMPLES = 100
+_SAMPLES = 300
 """So many samples that those before them count no longer."""
 
 
-def find_pause(lag_seconds: float, *, has_refused: bool) -> float:
+def find_pause(lag_seconds: float, *, has_refused: bool, is_limited: bool = False) -> float:
     """Returns the pause at a lasting lag, when 25 ms are accepted and half a second is the longest pause."""
     pace = ReadingPace()
     control = PaceControl(pace, max_lag_seconds=0.025, longest_pause_seconds=0.5)
     for _ in range(_SAMPLES):
-        control.record(lag_seconds, has_refused=has_refused)
+        control.record(lag_seconds, has_refused=has_refused, is_limited=is_limited)
     return pace.pause_seconds
 
 
@@ -36,13 +36,33 @@ def test_pauses_grow_with_the_lag_and_are_longest_while_calls_are_refused(
     assert find_pause(lag_seconds, has_refused=has_refused) == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("lag_seconds", [0.0, 0.0125, 0.025])
+def test_pauses_are_longest_while_calls_are_refused_below_the_configured_bound(lag_seconds: float) -> None:
+    """The bound keeps the lag low then, so the lag says nothing about what shorter pauses would cost."""
+    assert find_pause(lag_seconds, has_refused=True, is_limited=True) == pytest.approx(0.5, rel=1e-3)
+    assert find_pause(0.0, has_refused=False, is_limited=True) == 0.0
+
+
+def test_pauses_outlast_a_tenth_of_a_second_without_refusals() -> None:
+    """Refusals come and go with each change of the bound of the calls in flight."""
+    pace = ReadingPace()
+    control = PaceControl(pace, max_lag_seconds=0.025, longest_pause_seconds=0.5)
+    for _ in range(_SAMPLES):
+        control.record(0.0, has_refused=True, is_limited=True)
+
+    for _ in range(5):
+        control.record(0.0, has_refused=False, is_limited=True)
+
+    assert pace.pause_seconds > 0.35
+
+
 def test_one_long_turn_pauses_nothing() -> None:
     """Such as the one in which a library is imported."""
     pace = ReadingPace()
     control = PaceControl(pace, max_lag_seconds=0.025, longest_pause_seconds=0.5)
 
-    control.record(3.0, has_refused=False)
-    control.record(0.0, has_refused=False)
+    control.record(3.0, has_refused=False, is_limited=False)
+    control.record(0.0, has_refused=False, is_limited=False)
 
     assert pace.pause_seconds == 0.0
 
@@ -52,10 +72,10 @@ def test_an_idle_process_pauses_nothing() -> None:
     pace = ReadingPace()
     control = PaceControl(pace, max_lag_seconds=0.025, longest_pause_seconds=0.5)
     for _ in range(_SAMPLES):
-        control.record(1.0, has_refused=True)
+        control.record(1.0, has_refused=True, is_limited=True)
 
     control.rest()
 
     assert pace.pause_seconds == 0.0
-    control.record(0.0, has_refused=False)
+    control.record(0.0, has_refused=False, is_limited=False)
     assert pace.pause_seconds == 0.0

@@ -151,7 +151,8 @@ class Admission:
         in_flight = self._slots.in_use
         if self._on_lag is not None:
             self._on_lag(lag_seconds)
-        self._pace_control.record(lag_seconds, has_refused=self._has_refused)
+        is_limited = self._limit.limit < self._limits.most_calls
+        self._pace_control.record(lag_seconds, has_refused=self._has_refused, is_limited=is_limited)
         self._has_refused = False
         if not in_flight:
             self._lag.stop()

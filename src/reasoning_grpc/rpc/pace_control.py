@@ -6,7 +6,9 @@ from reasoning_grpc.domain import ReadingPace
 
 _WEIGHT: Final = 0.2
 """The weight of the latest sample in the average lag. A sample is taken some fifty times a second."""
-_REFUSALS_WEIGHT: Final = 0.1
+_REFUSALS_WEIGHT: Final = 0.03
+"""The same for the share of samples in which calls were refused, an average of a second or so: refusals come and go with
+each change of the bound of the calls in flight, and the pauses shall not."""
 _LEAST_PRESSURE: Final = 0.2
 """The lag, to the one that is accepted, from which on answers are read with pauses."""
 _SHARE_OF_LAG: Final = 0.2
@@ -26,11 +28,18 @@ class PaceControl:
         self._refusing = 0.0
         """The share of the latest samples in which calls were refused."""
 
-    def record(self, lag_seconds: float, *, has_refused: bool) -> None:
-        """Records a sample of the lag, and whether a call was refused since the one before."""
+    def record(self, lag_seconds: float, *, has_refused: bool, is_limited: bool) -> None:
+        """Records a sample of the lag, and whether a call was refused since the one before.
+
+        `is_limited` says that fewer calls are admitted than the configuration allows, because the loop has lagged. Then
+        refusals alone set the pauses: that the loop does not lag is the work of the bound, and shorter pauses would
+        only refuse more.
+        """
         self._pressure += (min(1.0, lag_seconds / self._max_lag) - self._pressure) * _WEIGHT
         self._refusing += (has_refused - self._refusing) * _REFUSALS_WEIGHT
         pressure = self._pressure if self._pressure >= _LEAST_PRESSURE else 0.0
+        if is_limited:
+            pressure = max(pressure, self._refusing)
         share = _SHARE_OF_LAG + (1 - _SHARE_OF_LAG) * self._refusing
         self._pace.pause_seconds = self._longest * pressure * share
 
