@@ -28,7 +28,7 @@ class ReadingPace:
 
     def __init__(self) -> None:
         self.pause_seconds = 0.0
-        """The longest pause of now, the shortest being half of it. 0: an answer is read as soon as some of it is here."""
+        """The longest pause of now. 0: an answer is read as soon as something of it has arrived."""
         self._turns = TurnQueue(_READS_IN_TURN)
 
     async def pause(self) -> None:
