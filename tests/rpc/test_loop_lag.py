@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from math import ceil
 
 from reasoning_grpc.rpc.loop_lag import LagLimit, LoopLag
 
@@ -33,17 +34,46 @@ def test_a_cut_waits_for_the_effect_of_the_one_before() -> None:
 
 
 def test_it_grows_slowly_near_what_was_too_much() -> None:
-    """From 51 calls it grows by a fifth, by a tenth about the 64 that were too many, and by a fifth above them."""
+    """From 51 calls it grows by a fifth, by a tenth about the 64 that were too many, and ever faster above them."""
     limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
     for in_flight in (100, 80, 64):
         record(limit, 0.1, in_flight=in_flight)
     limits = [limit.limit]
 
-    while limits[-1] < 90:
+    while limits[-1] < 100:
         record(limit, 0.0, in_flight=limits[-1])
         limits.append(limit.limit)
 
-    assert limits == [51, 61, 67, 73, 87, 104]
+    assert limits == [51, 62, 69, 76, 92, 129]
+
+
+def test_it_is_soon_back_where_it_was_once_nothing_lags() -> None:
+    """A wave of costly calls may have lowered it to its minimum. What follows is cheap."""
+    limit = LagLimit(target_seconds=0.025, minimum=16, maximum=1000)
+    while limit.limit > 16:
+        record(limit, 1.0, in_flight=limit.limit)
+
+    steps = 0
+    while limit.limit < 250:
+        record(limit, 0.0, in_flight=limit.limit)
+        steps += 1
+
+    assert steps <= 9  # three seconds of an idle loop; steps of a fifth alone would take five
+
+
+def test_a_lag_ends_the_fast_growth() -> None:
+    """Even one that is small enough to cut nothing."""
+    limit = LagLimit(target_seconds=0.025, minimum=10, maximum=1000)
+    record(limit, 0.1, in_flight=10)
+    record(limit, 0.1, in_flight=100)
+    for _ in range(5):
+        record(limit, 0.0, in_flight=limit.limit)
+    before = limit.limit
+
+    record(limit, 0.02, in_flight=before)
+    record(limit, 0.0, in_flight=before)
+
+    assert limit.limit == ceil(before * 1.2)
 
 
 def test_it_never_falls_below_its_minimum() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from math import sqrt
+from math import ceil, sqrt
 from typing import Final
 
 _INTERVAL_SECONDS: Final = 0.02
@@ -14,6 +14,7 @@ _LARGEST_LAG: Final = 4.0
 """How many times the target a sample counts at most, so that one long turn of the loop is no overload."""
 _LARGEST_CUT: Final = 0.8
 _GROWTH: Final = 0.2
+_LARGEST_GROWTH: Final = 1.0
 _NEAR: Final = 0.8
 """The share of the calls in flight that were too many last, from which on the limit grows slowly."""
 _BEYOND: Final = 1.1
@@ -26,9 +27,9 @@ class LagLimit:
 
     The lag says how far the work of the calls in flight exceeds what this process can do. The time of a whole call says
     how long its answer is, and nothing about this process. The limit grows in large steps up to near what was too much
-    last, in small ones about there, so that it stays near what can be done, and in large ones again once more calls
-    are served without a lag. A cut takes effect only as calls end, so no other follows before as few are in flight as
-    it admits.
+    last, and in small ones about there, so that it stays near what can be done. Above that its steps become larger and
+    larger while nothing lags: after a wave of costly calls, cheap ones are soon admitted again. A cut takes effect only
+    as calls end, so no other follows before as few are in flight as it admits.
     """
 
     def __init__(self, *, target_seconds: float, minimum: int, maximum: int) -> None:
@@ -38,6 +39,8 @@ class LagLimit:
         self._count, self._sum, self._most_in_flight = 0, 0.0, 0
         self._too_many = maximum
         """The calls in flight at the latest cut."""
+        self._growth = _GROWTH
+        """The share by which the limit grows next, unless it is near what was too much."""
         self.limit = maximum
 
     def record(self, lag_seconds: float, in_flight: int) -> bool:
@@ -51,6 +54,8 @@ class LagLimit:
         average, most = self._sum / self._count, self._most_in_flight
         self._count, self._sum, self._most_in_flight = 0, 0.0, 0
         limit = self.limit
+        if average >= self._target / 2:
+            self._growth = _GROWTH
         if average > self._target:
             if most <= self._minimum:  # so few calls are not what delays the loop, and fewer are never admitted
                 return False
@@ -60,8 +65,11 @@ class LagLimit:
             factor = max(_LARGEST_CUT, sqrt(self._target / average))
             limit = int(self._too_many * factor)
         elif average < self._target / 2 and most >= limit * 0.9:
-            is_near = _NEAR <= limit / self._too_many < _BEYOND
-            limit += max(1, int(limit * (_SLOW_GROWTH if is_near else _GROWTH)))
+            if _NEAR <= limit / self._too_many < _BEYOND:
+                growth, self._growth = _SLOW_GROWTH, _GROWTH
+            else:
+                growth, self._growth = self._growth, min(_LARGEST_GROWTH, self._growth + _GROWTH)
+            limit += ceil(limit * growth)
         limit = min(self._maximum, max(self._minimum, limit))
         has_changed, self.limit = limit != self.limit, limit
         return has_changed
