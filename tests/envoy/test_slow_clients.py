@@ -11,14 +11,13 @@ from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.call_log import recording_calls
 from tests.support.envoy import Envoy, Settings, find_cluster, find_manager, running_envoy
 from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.narrow_window import NARROW
 from tests.support.serving import serving_upstream
 from tests.support.upstream import FakeUpstream
 from tests.support.wire_calls import read_first_delta
 
 pytestmark = [pytest.mark.envoy, pytest.mark.process]
 
-NARROW = (("grpc.http2.lookahead_bytes", 65_536), ("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1))
-"""A client that receives little beyond what it reads, over a connection of its own."""
 MEGABYTES = 8
 
 

@@ -150,6 +150,24 @@ async def test_a_timer_that_was_given_back_cancels_nothing() -> None:
     again.close()
 
 
+async def test_waits_are_counted() -> None:
+    """Only timers that limit a wait at this moment count, whatever was lent and given back before."""
+    timers, loop = WaitTimers(), asyncio.get_running_loop()
+    first, second, third = (timers.take() for _ in range(3))
+
+    for timer in (first, second):
+        timer.start(loop.time() + FAR)
+    assert timers.count_waits() == 2
+
+    first.stop()
+    assert timers.count_waits() == 1
+    second.stop()
+    for timer in (first, second, third):
+        timers.give_back(timer)
+        timer.close()
+    assert timers.count_waits() == 0
+
+
 async def test_a_timer_is_lent_once() -> None:
     """Two tasks never share a timer."""
     timers = WaitTimers()

@@ -11,6 +11,7 @@ from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1 import classification_pb2, routing_pb2, usage_pb2
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import RunningServer, judging_config, serving
+from tests.support.unread_stream import unread_stream
 from tests.support.upstream import FakeUpstream
 from tests.support.wire_calls import expect_failure, read_first_delta, read_to_end
 
@@ -115,18 +116,11 @@ async def test_a_stream_whose_client_stopped_reading_does_not_hold_up_the_stop(
     upstream: FakeUpstream, running_server: RunningServer
 ) -> None:
     """A stream that waits in a write is cut as well: the stop ends, and so does the call of the upstream."""
-    written = upstream.reply(*("x" * 65_536 for _ in range(400)), gated=True)
-    written.open_all()
-    stub: Any = running_server.stub
-    stream = stub.StreamComplete(a_stream_request())
-    await read_first_delta(stream)
-    await upstream.request()
+    async with unread_stream(running_server, upstream):
+        assert await running_server.server.stop(grace_seconds=0) == 1
 
-    assert await running_server.server.stop(grace_seconds=0) == 1
-
-    assert running_server.server.calls_in_flight == 0
-    await upstream.idle()
-    stream.cancel()
+        assert running_server.server.calls_in_flight == 0
+        await upstream.idle()
 
 
 async def test_a_client_that_cancels_while_its_call_is_cut(

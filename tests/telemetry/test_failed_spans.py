@@ -1,6 +1,5 @@
 """Spans say how a call failed: by mistake, upstream failure, timeout, cancellation or fault."""
 
-import asyncio
 import itertools
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -48,6 +47,7 @@ from tests.support.spans import (
     common_attributes,
     only_span,
 )
+from tests.support.unread_stream import unread_stream
 from tests.support.upstream import (
     UPSTREAM_SECRET,
     FakeUpstream,
@@ -193,14 +193,8 @@ async def _cancel_with_heartbeats(running: RunningServer, upstream: FakeUpstream
 
 
 async def _cancel_while_a_write_waits(running: RunningServer, upstream: FakeUpstream) -> str:
-    gate = upstream.reply(*["x" * 256 * 1024] * 400)
-    call: Any = running.stub.StreamComplete(a_stream_request())
-    await gate.sent(24)  # grpc takes 6 MB before a write waits
-    before = -1
-    while before != gate.steps_sent:
-        before = gate.steps_sent
-        await asyncio.sleep(0.3)
-    call.cancel()
+    async with unread_stream(running, upstream) as call:
+        call.cancel()
     return STREAM_COMPLETE
 
 

@@ -25,6 +25,11 @@ class WaitTimer:
         self._cancelling = 0
         self._has_cancelled = False
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a wait has started and not ended."""
+        return self._task is not None
+
     def start(self, ends: float) -> None:
         """Starts a wait of the current task until this time of the loop's clock; it stays until `stop`."""
         task = asyncio.current_task(self._loop)
@@ -75,11 +80,19 @@ class WaitTimers:
 
     def __init__(self) -> None:
         self._idle: list[WaitTimer] = []
+        self._lent: set[WaitTimer] = set()
 
     def take(self) -> WaitTimer:
         """Returns a timer that no one uses."""
-        return self._idle.pop() if self._idle else WaitTimer(asyncio.get_running_loop())
+        timer = self._idle.pop() if self._idle else WaitTimer(asyncio.get_running_loop())
+        self._lent.add(timer)
+        return timer
 
     def give_back(self, timer: WaitTimer) -> None:
         """Takes a timer back, between two waits."""
+        self._lent.remove(timer)
         self._idle.append(timer)
+
+    def count_waits(self) -> int:
+        """Returns how many of the lent timers limit a wait at this moment."""
+        return sum(timer.is_waiting for timer in self._lent)

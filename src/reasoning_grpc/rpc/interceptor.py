@@ -9,6 +9,7 @@ from typing import Any, Final
 import grpc
 
 from reasoning_grpc.domain import CallerQuotas, TurnQueue
+from reasoning_grpc.llm import WaitTimers
 from reasoning_grpc.rpc.admission import Admission
 from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.call_log import CallLog
@@ -43,7 +44,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         write_timeout_seconds: float = 30.0,
         passes_upstream_messages: bool = False,
     ) -> None:
-        self._writer = StreamWriter(write_timeout_seconds)
+        self._write_timers = WaitTimers()
+        self._writer = StreamWriter(write_timeout_seconds, self._write_timers)
         metrics = metrics or Metrics()
         metrics.calls.service = service
         openings = admission.openings
@@ -57,6 +59,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._max_request_fields = max_request_fields
         self._service: object | None = None
         """The service that answers in place of the one that grpc knows; None until `switch`."""
+
+    @property
+    def writes_in_progress(self) -> int:
+        """The number of responses of streams that gRPC has not taken yet: one for each stream that waits to write."""
+        return self._write_timers.count_waits()
 
     def switch(
         self,
@@ -72,7 +79,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         Calls in progress keep what they began with.
         """
         self._service = service
-        self._writer = StreamWriter(write_timeout_seconds)
+        self._writer = StreamWriter(write_timeout_seconds, self._write_timers)
         self._entrance = replace_fields(
             self._entrance, callers=callers, passes_upstream_messages=passes_upstream_messages
         )

@@ -29,9 +29,10 @@ class StreamWriter:
     client that stops reading costs the server no more than that, and no longer than the limit.
     """
 
-    def __init__(self, write_timeout_seconds: float) -> None:
+    def __init__(self, write_timeout_seconds: float, timers: WaitTimers) -> None:
+        """Creates a writer. Each of the timers that it lends to a stream limits the write that is in progress."""
         self._seconds = write_timeout_seconds
-        self._timers = WaitTimers()
+        self._timers = timers
 
     async def write_all(
         self, behavior: Callable[[Message, Context], AsyncGenerator[Message, None]], request: Message, context: Context

@@ -102,6 +102,11 @@ class Server:
         return self._tracker.in_flight
 
     @property
+    def writes_in_progress(self) -> int:
+        """The number of streams whose last response gRPC has not taken yet; it takes none for a client that is slow."""
+        return self._succession.calls.writes_in_progress
+
+    @property
     def embedded(self) -> EmbeddedUpstream | None:
         """The embedded model; None when this server does not run it."""
         return self._parts.embedded
