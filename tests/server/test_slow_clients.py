@@ -18,9 +18,13 @@ from tests.support.upstream import FakeUpstream
 
 pytestmark = pytest.mark.process
 
-LARGE_PIECE = "x" * 100_000
-PIECES = 300
-"""The pieces of an answer of 30 MB, of which the buffers of both sides hold some."""
+LARGE_DELTA: Final = "x" * 100_000
+LARGE_DELTAS: Final = 300
+"""The deltas of an answer of 30 MB."""
+MOST_BYTES_WRITTEN: Final = 400_000
+"""What gRPC takes for the stalled client: its window and gRPC's write buffer have 64 KB each. One delta waits."""
+MOST_BYTES_SENT: Final = 10_000_000
+"""What the upstream may have sent: also the buffers of its connection, of which Linux fills 4 MB by default."""
 
 
 @asynccontextmanager
@@ -49,17 +53,24 @@ async def stalled_client(running: RunningServer, kind: str = "stream") -> AsyncI
 async def test_a_client_that_stops_reading_is_given_up(
     upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The write timer ends the stream and its upstream, although the client still answers pings."""
+    """The write timer ends the stream and its upstream, although the client still answers pings.
+
+    Of an answer of 30 MB the server reads no more than it can write.
+    """
     caplog.set_level(logging.INFO, "reasoning_grpc.calls")
-    gate = upstream.reply(*[LARGE_PIECE] * PIECES)
+    gate = upstream.gated("a", *[LARGE_DELTA] * LARGE_DELTAS)
+    gate.open()
     async with serving_upstream(upstream, write_timeout_seconds=0.2) as running, stalled_client(running):
+        gate.open_all()
         await upstream.disconnect()
         await running.wait_for_calls(0)
 
     (record,) = caplog.records
     facts = vars(record)
     assert (facts["code"], facts["reason"]) == ("CANCELLED", "CLIENT_STALLED")
-    assert gate.steps_sent < PIECES
+    large_deltas = facts["events"] - len(["started", "a"])
+    assert 0 < large_deltas * len(LARGE_DELTA) <= MOST_BYTES_WRITTEN
+    assert gate.steps_sent * len(LARGE_DELTA) <= MOST_BYTES_SENT
 
 
 EVERY_KIND: Final = pytest.mark.parametrize("kind", ["stream", "unary", "agent"])

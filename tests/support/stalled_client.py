@@ -1,7 +1,7 @@
 """A client that begins a call and stops caring for it: `python -m tests.support.stalled_client ADDRESS KIND`.
 
 The kind is `stream`, `unary` or `agent`. A stream is read up to its first delta, and a run of the agent up to its first
-step. Then the client says so and reads nothing more.
+step. Then the client says so and reads nothing more. Its window is narrow, so it holds little of what it has not read.
 """
 
 import sys
@@ -13,6 +13,7 @@ import grpc
 from reasoning_grpc.v1 import events_pb2, routing_pb2
 from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.narrow_window import NARROW
 
 _REASONING: Final = routing_pb2.RoutingOptions(mode=routing_pb2.ROUTING_MODE_REASONING)
 
@@ -37,7 +38,7 @@ def read_up_to(events: Any, kind: str) -> object:
 
 
 if __name__ == "__main__":
-    with grpc.insecure_channel(sys.argv[1]) as channel:
+    with grpc.insecure_channel(sys.argv[1], options=NARROW) as channel:
         call = begin_call(ReasoningServiceStub(channel), sys.argv[2])
         sys.stdout.write("reads no more\n")
         sys.stdout.flush()
