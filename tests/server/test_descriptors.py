@@ -2,15 +2,25 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed, ReasoningClient, text_request
+from reasoning_grpc.config import Config
 from reasoning_grpc.server.descriptors import bound_connections
+from reasoning_grpc.v1 import completion_pb2, events_pb2
+from tests.support.agent import agent_config, reasoning_request, write_plan
 from tests.support.commands import start_after
+from tests.support.descriptors import without_descriptors
+from tests.support.factories import a_wire_request
 from tests.support.server_process import TOKEN, ServerFolder
+from tests.support.serving import config_for, model_entry, serving
 from tests.support.upstream import FakeUpstream
+from tests.support.wire_calls import expect_failure, read_to_end
 
 OPEN_FILES = 128
 
@@ -41,6 +51,43 @@ async def test_few_open_files_slow_calls_down_but_fail_none(upstream: FakeUpstre
     assert outcomes["OK"] >= OPEN_FILES // 2
     (line,) = [line for line in lines if "open files" in line["message"]]
     assert (line["open_files"], line["connections"]) == (OPEN_FILES, OPEN_FILES // 2)
+
+
+@pytest.mark.parametrize("method", ["Complete", "StreamComplete"])
+@pytest.mark.parametrize(
+    ("configure", "write_request"),
+    [
+        pytest.param(lambda upstream: config_for(model_entry(upstream.api_base)), a_wire_request, id="passthrough"),
+        pytest.param(agent_config, reasoning_request, id="agent"),
+    ],
+)
+async def test_a_shortage_is_an_overload_of_the_server(
+    upstream: FakeUpstream,
+    method: str,
+    configure: Callable[[FakeUpstream], Config],
+    write_request: Callable[[], completion_pb2.CompleteRequest],
+) -> None:
+    """A call that needs a connection ends as SERVER_OVERLOADED, may be repeated, and succeeds after the shortage."""
+    async with serving(configure(upstream)) as running:
+        stub: Any = running.stub
+        await running.client().list_models()  # opens the channel
+
+        with without_descriptors():
+            failure = await expect_failure(make_call(stub, method, write_request()))
+        assert upstream.requests == []
+        upstream.reply(write_plan())
+        await make_call(stub, method, write_request())
+
+    assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_OVERLOADED")
+    assert (failure.retry_after_seconds, failure.interruption) == (1.0, None)
+
+
+async def make_call(stub: Any, method: str, request: completion_pb2.CompleteRequest) -> None:
+    """Makes a call to its end."""
+    if method == "Complete":
+        await stub.Complete(request)
+    else:
+        await read_to_end(stub.StreamComplete(events_pb2.StreamCompleteRequest(request=request)))
 
 
 async def complete(client: ReasoningClient) -> str:
