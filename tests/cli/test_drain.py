@@ -91,16 +91,28 @@ async def test_a_signal_of_a_terminal_has_no_delay(server_folder: ServerFolder, 
     assert list_stops(server) == [("info", 0)]
 
 
-async def test_sigterm_cuts_what_outlasts_the_grace(server_folder: ServerFolder) -> None:
-    """A stream that outlasts the grace ends as SERVER_SHUTTING_DOWN with its usage, and the server exits with 0."""
+@pytest.mark.parametrize(
+    ("number", "delay"),
+    [
+        pytest.param(signal.SIGTERM, {}, id="SIGTERM"),
+        pytest.param(signal.SIGINT, LONG_DELAY, id="SIGINT"),
+    ],
+)
+async def test_a_signal_cuts_what_outlasts_the_grace(
+    server_folder: ServerFolder, number: signal.Signals, delay: Mapping[str, str]
+) -> None:
+    """A stream that outlasts the grace ends as SERVER_SHUTTING_DOWN with its usage, and the server exits with 0.
+
+    The grace of SIGINT begins at once, whatever the delay is.
+    """
     server_folder.upstream.hang_after(1)
     before = server_folder.upstream.disconnects
-    folder = with_variables(server_folder, {"REASONING_GRACE_SECONDS": "0"})
+    folder = with_variables(server_folder, {"REASONING_GRACE_SECONDS": "0", **delay})
     async with folder.serving() as server, server.client() as client:
         events = client.stream(a_wire_request())
         assert [(await anext(events)).WhichOneof("kind") for _ in range(2)] == ["started", "content_delta"]
 
-        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(number)
         with pytest.raises(CallFailed) as failed:
             await anext(events)
 

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import grpc
 import pytest
 import pytest_asyncio
 
+from reasoning_grpc.client import CallFailed
+from reasoning_grpc.v1 import models_pb2
+from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.commands import PATIENCE_SECONDS, running_process, start_after
 from tests.support.factories import a_wire_request
 from tests.support.health import NOT_SERVING, SERVING, next_status
@@ -28,6 +32,7 @@ from tests.support.server_process import (
     watching_readiness,
 )
 from tests.support.upstream import refusing_api_base
+from tests.support.wire_calls import expect_failure
 
 # All tests of the command line share an event loop, with a server process and the upstream behind it.
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process, pytest.mark.serial]
@@ -76,7 +81,7 @@ async def test_ignored_signals_stay_ignored(stoppable: Stoppable) -> None:
     await expect_clean_end(server, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("number", DRAINING)
+@pytest.mark.parametrize("number", [signal.SIGINT, *DRAINING])
 async def test_a_signal_lets_a_stream_end(server_folder: ServerFolder, number: signal.Signals) -> None:
     """After a signal a stream in progress ends well, and then the server exits with 0."""
     gate = server_folder.upstream.gated("Hel", "lo")
@@ -100,12 +105,23 @@ async def test_a_signal_lets_a_stream_end(server_folder: ServerFolder, number: s
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [(signal.SIGTERM, signal.SIGINT), (signal.SIGUSR1, signal.SIGQUIT)], ids=str
+    ("first", "second"),
+    [
+        (signal.SIGTERM, signal.SIGTERM),
+        (signal.SIGTERM, signal.SIGINT),
+        (signal.SIGINT, signal.SIGINT),
+        (signal.SIGUSR1, signal.SIGQUIT),
+    ],
+    ids=lambda number: number.name,
 )
 async def test_a_second_signal_ends_the_server_at_once(
     server_folder: ServerFolder, first: signal.Signals, second: signal.Signals
 ) -> None:
-    """A second signal ends the server without waiting for calls in progress, and without a traceback."""
+    """A second signal ends the server without waiting for calls in progress, and without a traceback.
+
+    The delay is over, so the server refuses new calls already. The client of a stream in progress loses its connection:
+    its call ends as UNAVAILABLE, without a reason and without what it has used.
+    """
     server_folder.upstream.hang_after(1)
     before = server_folder.upstream.disconnects
     async with (
@@ -118,15 +134,27 @@ async def test_a_second_signal_ends_the_server_at_once(
         assert [(await anext(events)).WhichOneof("kind") for _ in range(2)] == ["started", "content_delta"]
         server.process.send_signal(first)
         assert await next_status(watch) == NOT_SERVING
+        await wait_until_refused(server)
         assert server.process.returncode is None
 
         server.process.send_signal(second)
 
         assert await wait_for_end(server.process) == 128 + second
-        await events.aclose()
+        with pytest.raises(CallFailed) as failed:
+            await anext(events)
+    assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.UNAVAILABLE, "")
+    assert failed.value.interruption is None
     await server_folder.upstream.disconnect(before + 1)
     assert list_stops(server) == []
     assert "Traceback" not in server.log.read_text()
+
+
+async def wait_until_refused(server: ServerProcess) -> None:
+    """Waits until the server refuses new calls because it stops."""
+    async with asyncio.timeout(PATIENCE_SECONDS), grpc.aio.insecure_channel(server.address) as channel:
+        stub: Any = ReasoningServiceStub(channel)
+        while (await expect_failure(stub.ListModels(models_pb2.ListModelsRequest()))).reason != "SERVER_SHUTTING_DOWN":
+            pass  # until then it misses the token
 
 
 def let_wait_for_tools(folder: ServerFolder, other_folder: Path, url: str) -> ServerFolder:

@@ -407,7 +407,7 @@ SERVER_CASES: Final = (
         ),
         stream=(
             _DRAIN + "test_sigterm_lets_calls_of_every_kind_end",
-            _DRAIN + "test_sigterm_cuts_what_outlasts_the_grace",
+            _DRAIN + "test_a_signal_cuts_what_outlasts_the_grace[SIGTERM",
             _STOPS + "test_an_open_watch_does_not_delay_the_stop",
         ),
         agent=(_DRAIN + "test_sigterm_lets_calls_of_every_kind_end",),
@@ -420,6 +420,8 @@ SERVER_CASES: Final = (
         _DRAIN + "test_a_signal_of_a_terminal_has_no_delay",
         _SIGNALS + "test_a_second_signal_ends_the_server_at_once",
         _SIGNALS + "test_sigint_ends_an_idle_server",
+        _SIGNALS + "test_a_signal_lets_a_stream_end",
+        _DRAIN + "test_a_signal_cuts_what_outlasts_the_grace[SIGINT",
     ),
     Case(
         number=30,
