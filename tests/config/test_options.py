@@ -227,6 +227,7 @@ BAD_VALUES: Final[dict[str, list[tuple[str, str]]]] = {
         ("-0.1", "must be at least 0 and at most 10"),
         ("11", "must be at least 0 and at most 10"),
     ],
+    "request_timeout_seconds": [("0.0", ABOVE_ZERO)],
     "write_timeout_seconds": [("0.0", ABOVE_ZERO)],
     "keepalive_seconds": [("0.9", "must be at least 1")],
     "keepalive_timeout_seconds": [("0", ABOVE_ZERO)],

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +12,11 @@ from reasoning_grpc.client import CallFailed
 from reasoning_grpc.config import CallerEntry, hash_token
 from reasoning_grpc.telemetry import FactsRecord
 from reasoning_grpc.v1 import classification_pb2, routing_pb2
-from tests.support.bad_requests import raw_method
 from tests.support.classification import AUTO, REASONING
 from tests.support.deadlines import let_deadline_pass, try_deadlines
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.health import SERVING, check_health
+from tests.support.partial_call import start_without_request
 from tests.support.serving import RunningServer, config_for, judging_config, model_entry, serving, serving_upstream
 from tests.support.upstream import FakeUpstream, Gate
 from tests.support.wire_calls import expect_failure, read_first_delta, read_to_end, start_every_call
@@ -42,17 +41,6 @@ def start_call(running: RunningServer, method: str, fields: dict[str, Any], **op
     if method == "Classify":
         return stub.Classify(classification_pb2.ClassifyRequest(request=request), **options)
     return stub.Complete(request, **options)
-
-
-def start_without_request(running: RunningServer, **options: Any) -> Any:
-    """Starts a call that sends its headers and never a request."""
-
-    async def wait() -> AsyncIterator[bytes]:
-        await asyncio.Event().wait()
-        yield b""
-
-    complete: Any = raw_method(running.channel.stream_unary)
-    return complete(wait(), **options)
 
 
 def bearer(caller: str) -> tuple[tuple[str, str]]:
@@ -141,7 +129,7 @@ async def test_a_refused_call_need_not_send_its_request(upstream: FakeUpstream) 
 async def test_a_call_that_never_sends_its_request_takes_no_slot(upstream: FakeUpstream) -> None:
     """Another call is served meanwhile, and the silent one ends with its deadline."""
     upstream.always.reply("b")
-    async with serving_upstream(upstream, max_calls_in_flight=1, max_queued_calls=0) as running:
+    async with serving_upstream(upstream, max_calls_in_flight=1, max_queued_calls=1) as running:
 
         async def call_meanwhile(seconds: float) -> CallFailed | None:
             silent = asyncio.ensure_future(expect_failure(start_without_request(running, timeout=seconds)))

@@ -250,6 +250,12 @@ class Settings:
         maximum=10.0,
         needs_restart=True,
     )
+    request_timeout_seconds: float = _option(
+        30.0,
+        "Longest time for a request to arrive whole. Too low cuts large requests over slow connections; too high lets "
+        "calls that send nothing hold memory and places for one that does.",
+        minimum=0.001,
+    )
     write_timeout_seconds: float = _option(
         30.0,
         "Longest wait of a stream for a client that does not read. Too short cuts clients with a slow connection; too "

@@ -78,6 +78,9 @@ class Admission:
         )
         self._arriving = RecentCount()
         """The calls that may wait and are not in the queue yet."""
+        self._receiving = 0
+        """The calls whose requests are being received."""
+        self._most_receiving = limits.most_calls + limits.most_waiting
         self._has_refused = False
         """Whether a call was refused since the latest sample of the lag."""
         self.openings: Final = TurnQueue(_CALLS_IN_TURN)
@@ -101,7 +104,7 @@ class Admission:
     @property
     def is_full(self) -> bool:
         """Whether a call that arrives now is refused, unless it may wait."""
-        return self._slots.in_use >= self._slots.limit or self._would_wait_long(1)
+        return self._slots.in_use >= self._slots.limit or self._is_receiving_many() or self._would_wait_long(1)
 
     def try_admit(self, caller: str) -> bool:
         """Admits a call if that needs no waiting; returns whether it did. `end` must follow."""
@@ -124,8 +127,24 @@ class Admission:
         """
         is_full = self._slots.in_use >= self._slots.limit
         may_wait = self._limits.queue_seconds > 0 and self._slots.has_room(caller, priority, arriving)
-        if self._would_wait_long(priority) or (is_full and not may_wait):
+        if self._would_wait_long(priority) or self._is_receiving_many() or (is_full and not may_wait):
             raise self._refuse()
+
+    def begin_receiving(self) -> None:
+        """Counts a call whose request is being received, until `end_receiving`.
+
+        Each may hold as much memory as the largest request. So there may be as many as could be in flight or wait: of
+        more than that, none of them could be served if all of them came at once.
+        """
+        self._receiving += 1
+
+    def end_receiving(self) -> None:
+        """Records that the request of a call has arrived, or that it is awaited no longer."""
+        self._receiving -= 1
+
+    def _is_receiving_many(self) -> bool:
+        """Whether so many requests are being received that another one may not be."""
+        return self._receiving >= self._most_receiving
 
     def _would_wait_long(self, priority: int) -> bool:
         """Whether a call that arrives now would wait too long for its turn to begin."""

@@ -14,6 +14,7 @@ from reasoning_grpc.rpc.authentication import Callers
 from reasoning_grpc.rpc.call_log import CallLog
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
+from reasoning_grpc.rpc.request_reader import RequestReader
 from reasoning_grpc.rpc.status import CallStatus, call_status
 from reasoning_grpc.telemetry import find_trace
 
@@ -33,6 +34,7 @@ class Entrance:
     admission: Admission
     quotas: CallerQuotas
     openings: TurnQueue
+    requests: RequestReader
     log: CallLog
     max_request_bytes: int
     passes_upstream_messages: bool

@@ -16,6 +16,7 @@ from reasoning_grpc.rpc.call_log import CallLog
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.entrance import Context, Entrance, Refusal
 from reasoning_grpc.rpc.field_count import limit_fields
+from reasoning_grpc.rpc.request_reader import RequestReader
 from reasoning_grpc.rpc.served_method import ServedMethod, Way
 from reasoning_grpc.rpc.stream_writer import StreamWriter
 from reasoning_grpc.telemetry import Metrics, SnapshotBuilder, families
@@ -41,6 +42,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         max_request_bytes: int,
         metrics: Metrics | None = None,
         max_request_fields: int = 100_000,
+        request_timeout_seconds: float = 30.0,
         write_timeout_seconds: float = 30.0,
         passes_upstream_messages: bool = False,
     ) -> None:
@@ -53,7 +55,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._wrapped: dict[str, tuple[Handler, Handler, ServedMethod]] = {}
         """By method, the service's own handler, what it is wrapped in, and what serves its calls."""
         self._entrance = Entrance(
-            callers, tracker, admission, quotas, openings, CallLog(metrics), max_request_bytes, passes_upstream_messages
+            callers,
+            tracker,
+            admission,
+            quotas,
+            openings,
+            RequestReader(admission, request_timeout_seconds),
+            CallLog(metrics),
+            max_request_bytes,
+            passes_upstream_messages,
         )
         metrics.add_source(_Gauges(admission, openings).read)
         self._max_request_fields = max_request_fields
@@ -71,6 +81,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         *,
         callers: Callers,
         max_request_fields: int,
+        request_timeout_seconds: float,
         write_timeout_seconds: float,
         passes_upstream_messages: bool,
     ) -> None:
@@ -81,7 +92,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._service = service
         self._writer = StreamWriter(write_timeout_seconds, self._write_timers)
         self._entrance = replace_fields(
-            self._entrance, callers=callers, passes_upstream_messages=passes_upstream_messages
+            self._entrance,
+            callers=callers,
+            requests=RequestReader(self._entrance.admission, request_timeout_seconds),
+            passes_upstream_messages=passes_upstream_messages,
         )
         self._max_request_fields = max_request_fields
         for handler, _, method in self._wrapped.values():

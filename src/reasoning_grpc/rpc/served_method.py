@@ -83,7 +83,7 @@ class ServedMethod:
                 if caller.limits is not None:
                     quota = CallQuota(entrance.quotas, caller.name, caller.limits)
                     await quota.begin()
-                payload = await _read_request(context)
+                payload = await entrance.requests.read(context)
                 queue_seconds = 0.0
                 if not entrance.admission.try_admit(caller.name):
                     queue_seconds = await entrance.admission.wait(caller.name, caller.priority)
@@ -151,15 +151,6 @@ def _parse_request(payload: bytes, way: Way) -> Message:
         return way.parse(payload)
     except DecodeError as exc:
         raise MalformedRequest from exc
-
-
-async def _read_request(context: Context) -> bytes:
-    """Returns the only request of the call, not decoded. Raises ClientGone when the client has sent none."""
-    payload = await context.read()
-    if payload is grpc.aio.EOF:
-        raise ClientGone
-    request: bytes = payload
-    return request
 
 
 async def _abort(context: Context, status: CallStatus, trailers: Sequence[tuple[str, str]] = ()) -> None:

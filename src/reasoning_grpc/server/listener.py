@@ -122,6 +122,7 @@ def build_call_interceptor(
         metrics=telemetry.metrics,
         max_request_bytes=settings.max_request_bytes,
         max_request_fields=settings.max_request_fields,
+        request_timeout_seconds=settings.request_timeout_seconds,
         write_timeout_seconds=settings.write_timeout_seconds,
         passes_upstream_messages=settings.pass_upstream_messages,
     )
@@ -134,6 +135,7 @@ def switch_calls(calls: CallInterceptor, config: Config, engine: Engine) -> None
         ReasoningService(engine, build_caps(settings)),
         callers=Callers(config.callers.values()),
         max_request_fields=settings.max_request_fields,
+        request_timeout_seconds=settings.request_timeout_seconds,
         write_timeout_seconds=settings.write_timeout_seconds,
         passes_upstream_messages=settings.pass_upstream_messages,
     )
