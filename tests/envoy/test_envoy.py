@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from tests.envoy.conftest import Fleet
+from tests.support.commands import Finished, run
 from tests.support.envoy import Settings, find_cluster, running_envoy
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.health import SERVING, check_health, next_status, watch_health
@@ -101,6 +102,22 @@ async def test_no_server_left_is_reported_at_once(fleet: Fleet) -> None:
 
     assert (failure.code, failure.message) == (grpc.StatusCode.UNAVAILABLE, "no healthy upstream")
     assert await asyncio.gather(*stopping) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["envoy.yaml", "http.yaml"])
+async def test_no_server_left_is_reported_by_the_command_line(
+    servers: list[RunningServer], tmp_path: Path, name: str
+) -> None:
+    """`ask` says that Envoy has no server, whether Envoy writes its message as text or as JSON."""
+    async with running_envoy(tmp_path, [server.address for server in servers], name=name) as envoy:
+        await asyncio.gather(*(server.server.stop(grace_seconds=0) for server in servers))
+        await envoy.wait_for_servers(0)
+
+        finished = await run("ask", "hi", "--target", envoy.address)
+
+    sentence = f"a proxy on {envoy.address} answers in place of a server: no healthy upstream"
+    hint = "are the servers behind it running and healthy?"
+    assert finished == Finished(1, "", f"reasoning-grpc: UNAVAILABLE: {sentence}; {hint}\n")
 
 
 async def test_a_failing_provider_ejects_no_server(upstream: FakeUpstream, fleet: Fleet) -> None:
