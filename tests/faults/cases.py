@@ -143,9 +143,9 @@ UPSTREAM_CASES: Final = (
     _of_upstream(
         5,
         "Silence before the headers, until the caller's deadline.",
-        wires=(_DEADLINE + "[before-headers", _SLOW + "test_slow_upstream[hang"),
-        complete=(_DEADLINE + "[Complete-before-headers",),
-        stream=(_DEADLINE + "[StreamComplete-before-headers",),
+        wires=(_DEADLINE + "[before-headers",),
+        complete=(_DEADLINE + "[Complete-before-headers", _SLOW + "test_slow_upstream[hang-after-headers"),
+        stream=(_DEADLINE + "[StreamComplete-before-headers", _SLOW + "test_slow_upstream[hang-before-headers"),
         agent=(f"{_AGENT}[5-", "tests/agent/test_deadline.py::test_a_step_that_hangs_is_stopped"),
         classifier=(
             f"{_CLASSIFIER}[5-",
@@ -228,6 +228,7 @@ UPSTREAM_CASES: Final = (
             _OTHER_ENDS + "test_malformed_events_are_retried_once",
             "tests/litellm_model/test_bedrock_streams.py::test_damage",
             "tests/litellm_model/test_responses_events.py::test_text_is_never_lost_in_silence",
+            _STREAMS + "test_junk_in_a_stream",
         ),
         complete=(_STREAMS + "test_junk_in_the_stream_of_a_unary_call",),
         stream=(_STREAMS + "test_junk_in_a_stream",),
@@ -538,7 +539,7 @@ SERVER_CASES: Final = (
             _TOOLS + "test_bad_native_calls_are_results",
         ),
         classifier="Only the agent runs tools.",
-        wires=(_TOOLS + "test_bad_native_calls_are_results",),
+        wires="A tool runs after the wire, from the calls that case 18 reads on each wire.",
     ),
 )
 

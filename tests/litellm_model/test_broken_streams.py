@@ -12,6 +12,7 @@ from tests.support.checked_server import (
     EVERY_PROTOCOL,
     INTERNAL,
     PROMPT_TOKENS,
+    PROTOCOLS,
     RESOURCE_EXHAUSTED,
     THREE_DELTAS,
     UNAVAILABLE,
@@ -20,7 +21,15 @@ from tests.support.checked_server import (
     make_estimated_usage,
     progress,
 )
-from tests.support.upstream import DEFAULT_ERROR, UPSTREAM_SECRET, FakeUpstream, chunk, usage_chunk
+from tests.support.upstream import (
+    DEFAULT_ERROR,
+    DIALECTS,
+    UPSTREAM_SECRET,
+    Completion,
+    FakeUpstream,
+    chunk,
+    usage_chunk,
+)
 
 pytestmark = pytest.mark.thorough
 
@@ -159,24 +168,41 @@ async def test_content_filter_in_a_stream(upstream: FakeUpstream, checked_server
     assert answer.end.provider_finish_reason == "content_filter"
 
 
+def write_junk(provider: str, junk: str, *, is_first: bool) -> list[bytes]:
+    """Returns the two steps of a stream in this provider's protocol that has junk before its first or second delta."""
+    hello, dialect = Completion(content=("Hel", "lo")), DIALECTS[provider]
+    first, second = dialect.pieces(hello)
+    ending = b"".join(dialect.ending(hello, {}))
+    line = f"{junk}\n\n".encode()
+    return [line, first + second + ending] if is_first else [first, line + second + ending]
+
+
+JUNK: Final = {"junk-line": "junk", "empty-data": "data:", "half-an-object": "data: {", "number": "data: 7"}
+"""What is malformed in every protocol."""
+JUNK_OF_CHAT_COMPLETIONS: Final = {
+    "no-choices-key": 'data: {"object": "x"}',
+    "content-of-a-wrong-type": 'data: {"choices": [{"delta": {"content": 7}}]}',
+}
+"""What is malformed in OpenAI's chat protocol; other tests have the like for other protocols."""
+
+
 @pytest.mark.parametrize("retried", [pytest.param(True, id="first"), pytest.param(False, id="after-a-delta")])
 @pytest.mark.parametrize(
-    "junk",
+    ("provider", "junk"),
     [
-        pytest.param("junk", id="junk-line"),
-        pytest.param("data:", id="empty-data"),
-        pytest.param("data: {", id="half-an-object"),
-        pytest.param("data: 7", id="number"),
-        pytest.param('data: {"object": "x"}', id="no-choices-key"),
-        pytest.param('data: {"choices": [{"delta": {"content": 7}}]}', id="content-of-a-wrong-type"),
+        pytest.param(provider, line, id=f"{name}-{provider}")
+        for lines, providers in ((JUNK, PROTOCOLS), (JUNK_OF_CHAT_COMPLETIONS, ("openai", "azure", "hosted_vllm")))
+        for name, line in lines.items()
+        for provider in providers
     ],
+    indirect=["provider"],
 )
 async def test_junk_in_a_stream(
-    upstream: FakeUpstream, checked_server: CheckedServer, junk: str, retried: bool
+    upstream: FakeUpstream, checked_server: CheckedServer, provider: str, junk: str, retried: bool
 ) -> None:
     """A line that may have held text is an error, and is tried once more only before the first delta."""
-    before = [] if retried else [chunk({"content": "Hel"})]
-    gate = upstream.always.lines(*before, junk, chunk({"content": "lo"}, "stop"), gated=not retried)
+    steps = write_junk(provider, junk, is_first=retried)
+    gate = upstream.always.lines(*steps, gated=not retried)
 
     failure = await checked_server.failure("StreamComplete", gate=gate)
 
@@ -187,9 +213,12 @@ async def test_junk_in_a_stream(
     assert len(upstream.requests) == (2 if retried else 1)
 
 
-async def test_junk_in_the_stream_of_a_unary_call(upstream: FakeUpstream, checked_server: CheckedServer) -> None:
+@EVERY_PROTOCOL
+async def test_junk_in_the_stream_of_a_unary_call(
+    upstream: FakeUpstream, checked_server: CheckedServer, provider: str
+) -> None:
     """A unary call whose stream has a line that may have held text fails, and reports how far its answer had come."""
-    upstream.lines(chunk({"content": "Hel"}), "junk", chunk({"content": "lo"}, "stop"))
+    upstream.lines(*write_junk(provider, "junk", is_first=False))
 
     failure = await checked_server.failure("Complete")
 

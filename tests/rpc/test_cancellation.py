@@ -14,6 +14,7 @@ import pytest
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.v1 import events_pb2
 from tests.support.call_log import CallLog, recording_calls
+from tests.support.checked_server import EVERY_PROTOCOL
 from tests.support.deadlines import try_deadlines
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.serving import RunningServer, config_for, provider_entry, serving, serving_upstream
@@ -21,11 +22,6 @@ from tests.support.unread_stream import unread_stream
 from tests.support.upstream import FakeUpstream, Gate
 
 pytestmark = pytest.mark.thorough
-
-EVERY_PROTOCOL: Final = pytest.mark.parametrize(
-    "provider", ["openai", "hosted_vllm", "anthropic", "gemini", "bedrock"], indirect=True
-)
-"""Our own transport, and litellm's with each protocol that the fake upstream speaks."""
 
 
 @pytest.fixture

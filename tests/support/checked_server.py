@@ -18,10 +18,9 @@ from tests.support.upstream import Gate, chunk, numbered
 PROMPT: Final = "prompt-canary-51c9"
 PROMPT_TOKENS: Final = 5
 """The server's estimate for PROMPT: one token for each four bytes."""
-EVERY_PROTOCOL: Final = pytest.mark.parametrize(
-    "provider", ["openai", "responses", "azure", "hosted_vllm", "anthropic", "gemini", "bedrock"], indirect=True
-)
+PROTOCOLS: Final = ("openai", "responses", "azure", "hosted_vllm", "anthropic", "gemini", "bedrock")
 """Our own readers, and litellm's with each protocol that the fake upstream speaks."""
+EVERY_PROTOCOL: Final = pytest.mark.parametrize("provider", PROTOCOLS, indirect=True)
 BOTH_RPCS: Final = pytest.mark.parametrize("rpc", ["StreamComplete", "Complete"])
 THREE_DELTAS: Final = ["word0 ", "word1 ", "word2 "]
 NOTHING_USED: Final = usage_pb2.Usage(source=usage_pb2.USAGE_SOURCE_PROVIDER)
