@@ -25,6 +25,7 @@ from tests.support.agent import (
 from tests.support.checked_server import PROMPT
 from tests.support.deadlines import try_deadlines
 from tests.support.health import SERVING, check_health
+from tests.support.leftovers import leaving_nothing_behind
 from tests.support.serving import RunningServer, provider_entry, serving
 from tests.support.shown_secrets import check_nothing_is_shown
 from tests.support.upstream import FakeUpstream, Standing, refusing_api_base
@@ -54,7 +55,10 @@ async def complete(running: RunningServer) -> CallFailed:
 async def test_a_fault_of_the_upstream_ends_the_run(
     upstream: FakeUpstream, caplog: pytest.LogCaptureFixture, fault: UpstreamFault, place: str
 ) -> None:
-    """Both RPCs fail with code and reason of the fault, after one request, report the run until then, and no secret."""
+    """Both RPCs fail with code and reason of the fault, after one request, and report the run until then.
+
+    They show no secret, and leave no task and no connection behind.
+    """
     await check_end_of_run(upstream, caplog, PLACES[place](upstream), fault, steps_first=place == "answer")
 
 
@@ -82,7 +86,7 @@ async def check_end_of_run(
     async def end_runs(seconds: float) -> tuple[Events, CallFailed | None, CallFailed, int] | None:
         upstream.forget()
         settings = replace(config.settings, max_retries=0, **fault.limit_time(seconds))
-        async with serving(replace(config, settings=settings)) as running:
+        async with leaving_nothing_behind(), serving(replace(config, settings=settings)) as running:
             streaming = collect_until_failure(running, reasoning_request(PROMPT))
             (events, streamed), unary = await asyncio.gather(streaming, complete(running))
             health = await check_health(running.channel)

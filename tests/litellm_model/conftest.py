@@ -14,6 +14,7 @@ from reasoning_grpc.litellm_model import TransportLimits, library
 from reasoning_grpc.litellm_model.transport.http_transport import HttpTransport
 from tests.support.captured_body import PREFIXES
 from tests.support.checked_server import PROMPT, CheckedServer, CheckedServing
+from tests.support.leftovers import leaving_nothing_behind
 from tests.support.native_events import NATIVE_PROVIDERS
 from tests.support.serving import UPSTREAM_KEY, RunningServer, config_for, model_entry, provider_entry, serving
 from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream
@@ -42,7 +43,7 @@ def checked_serving(upstream: FakeUpstream, provider: str, caplog: pytest.LogCap
     @asynccontextmanager
     async def checked_serving(*entries: ModelEntry, **settings: Any) -> AsyncIterator[CheckedServer]:
         config = config_for(*(entries or (provider_entry(upstream, provider),)), **settings)
-        async with serving(config) as running:
+        async with leaving_nothing_behind(), serving(config) as running:
             checked_server = CheckedServer(running)
             yield checked_server
 

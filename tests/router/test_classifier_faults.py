@@ -19,6 +19,7 @@ from tests.support.classification import AUTO, FALLBACK, classify, collect_event
 from tests.support.deadlines import try_deadlines
 from tests.support.descriptors import without_descriptors
 from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.leftovers import leaving_nothing_behind
 from tests.support.serving import RunningServer, judging_config, provider_entry, serving
 from tests.support.shown_secrets import check_nothing_is_shown
 from tests.support.upstream import UPSTREAM_SECRET, FakeUpstream
@@ -62,7 +63,10 @@ def name_failure(decision: routing_pb2.RouteDecision) -> str:
 async def test_a_fault_of_the_classifiers_upstream_falls_back(
     upstream: FakeUpstream, judge: FakeUpstream, caplog: pytest.LogCaptureFixture, fault: UpstreamFault
 ) -> None:
-    """Every method reports the reason of the fault as the cause, calls are answered, and no secret is shown."""
+    """Every method reports the reason of the fault as the cause, and calls are answered.
+
+    No secret is shown, and no task and no connection is left behind.
+    """
     await check_fallback(judge, caplog, config_with(upstream, judge, {}), fault)
 
 
@@ -87,7 +91,7 @@ async def check_fallback(
     async def decide(seconds: float) -> list[routing_pb2.RouteDecision] | None:
         judge.forget()
         settings = replace(config.settings, **fault.limit_time(seconds))
-        async with serving(replace(config, settings=settings)) as running:
+        async with leaving_nothing_behind(), serving(replace(config, settings=settings)) as running:
             try:
                 decisions = await decide_by_every_method(running)
             except (CallFailed, grpc.aio.AioRpcError):

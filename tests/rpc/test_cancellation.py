@@ -17,6 +17,7 @@ from tests.support.call_log import CallLog, recording_calls
 from tests.support.checked_server import EVERY_PROTOCOL
 from tests.support.deadlines import try_deadlines
 from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.leftovers import leaving_nothing_behind
 from tests.support.serving import RunningServer, config_for, provider_entry, serving, serving_upstream
 from tests.support.unread_stream import unread_stream
 from tests.support.upstream import FakeUpstream, Gate
@@ -32,8 +33,11 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def running_server(upstream: FakeUpstream, provider: str) -> AsyncIterator[RunningServer]:
-    """Runs a server whose one model is the fake upstream, with the protocol of this provider."""
-    async with serving(config_for(provider_entry(upstream, provider))) as running:
+    """Runs a server whose one model is the fake upstream, with the protocol of this provider.
+
+    At the end it checks that the test's calls have left nothing behind.
+    """
+    async with leaving_nothing_behind(), serving(config_for(provider_entry(upstream, provider))) as running:
         yield running
 
 
