@@ -129,7 +129,7 @@ class InProcessService:
         except grpc.aio.AbortError:
             return context.end
         if handler.stream_unary:
-            context.end.responses.append(inner.response_serializer(response))
+            context.end.responses.append(response)
         return context.end
 
 

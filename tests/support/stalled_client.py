@@ -1,7 +1,9 @@
 """A client that begins a call and stops caring for it: `python -m tests.support.stalled_client ADDRESS KIND`.
 
 The kind is `stream`, `unary` or `agent`. A stream is read up to its first delta, and a run of the agent up to its first
-step. Then the client says so and reads nothing more. Its window is narrow, so it holds little of what it has not read.
+step. Then the client says so and reads nothing more. A unary answer is read by gRPC itself, unless the process is
+stopped: the client then says how many bytes it has. Its window is narrow, so
+it holds little of what it has not read.
 """
 
 import sys
@@ -18,7 +20,7 @@ from tests.support.narrow_window import NARROW
 _REASONING: Final = routing_pb2.RoutingOptions(mode=routing_pb2.ROUTING_MODE_REASONING)
 
 
-def begin_call(stub: ReasoningServiceStub, kind: str) -> object:
+def begin_call(stub: ReasoningServiceStub, kind: str) -> Any:
     """Begins a call of this kind, and returns it: a call that is dropped is cancelled."""
     if kind == "unary":
         unary: Any = stub.Complete
@@ -38,9 +40,12 @@ def read_up_to(events: Any, kind: str) -> object:
 
 
 if __name__ == "__main__":
-    with grpc.insecure_channel(sys.argv[1], options=NARROW) as channel:
+    with grpc.insecure_channel(sys.argv[1], options=[*NARROW, ("grpc.max_receive_message_length", -1)]) as channel:
         call = begin_call(ReasoningServiceStub(channel), sys.argv[2])
         sys.stdout.write("reads no more\n")
         sys.stdout.flush()
+        if sys.argv[2] == "unary":
+            sys.stdout.write(f"{call.result().ByteSize()} bytes\n")
+            sys.stdout.flush()
         while True:
             time.sleep(60)

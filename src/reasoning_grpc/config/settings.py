@@ -258,8 +258,8 @@ class Settings:
     )
     write_timeout_seconds: float = _option(
         30.0,
-        "Longest wait of a stream for a client that does not read. Too short cuts clients with a slow connection; too "
-        "long holds the stream and its upstream for one that is stuck.",
+        "Longest wait for a client that does not read its stream, or a unary answer of more than 64 KB. Too short cuts "
+        "clients with a slow connection; too long holds the stream and its upstream for one that is stuck.",
         minimum=0.001,
     )
     keepalive_seconds: float = _option(

@@ -56,9 +56,12 @@ class CallTracker:
             raise ServerShuttingDown(retry_after_seconds=self._find_retry_seconds(call))
         self._calls.add(current_task())
 
-    def end(self) -> None:
-        """Counts the call no longer. Its task goes on until gRPC has written its response or its status."""
-        task = current_task()
+    def end(self, ended: Task | None = None) -> None:
+        """Counts the call of this task, or of the current one, no longer.
+
+        The current task goes on until gRPC has written its response or its status.
+        """
+        task = ended or current_task()
         self._calls.remove(task)
         if self._draining and task is not None:
             self._writing.add(task)

@@ -16,6 +16,7 @@ from reasoning_grpc.rpc.call_log import CallLog
 from reasoning_grpc.rpc.calls_in_flight import CallTracker
 from reasoning_grpc.rpc.entrance import Context, Entrance, Refusal
 from reasoning_grpc.rpc.field_count import limit_fields
+from reasoning_grpc.rpc.large_answers import LargeAnswers
 from reasoning_grpc.rpc.request_reader import RequestReader
 from reasoning_grpc.rpc.served_method import ServedMethod, Way
 from reasoning_grpc.rpc.stream_writer import StreamWriter
@@ -48,6 +49,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> None:
         self._write_timers = WaitTimers()
         self._writer = StreamWriter(write_timeout_seconds, self._write_timers)
+        self._large_answers = LargeAnswers(write_timeout_seconds)
         metrics = metrics or Metrics()
         metrics.calls.service = service
         openings = admission.openings
@@ -91,6 +93,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """
         self._service = service
         self._writer = StreamWriter(write_timeout_seconds, self._write_timers)
+        self._large_answers = LargeAnswers(write_timeout_seconds)
         self._entrance = replace_fields(
             self._entrance,
             callers=callers,
@@ -131,18 +134,32 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         grpc answers UNKNOWN if it cannot decode a request, and it would receive one also for a call that is refused.
         """
-        method, serialize = ServedMethod(name, self._build_way(handler, name)), handler.response_serializer
+        method = ServedMethod(name, self._build_way(handler, name))
         if handler.response_streaming:
+            serialize = handler.response_serializer
             return grpc.stream_stream_rpc_method_handler(method.serve, response_serializer=serialize), method
-        return grpc.stream_unary_rpc_method_handler(method.serve, response_serializer=serialize), method
+        return grpc.stream_unary_rpc_method_handler(method.serve), method
 
     def _build_way(self, handler: Handler, name: str) -> Way:
         """Returns the way that the calls of a method take now."""
         parse = limit_fields(handler.request_deserializer, _METHODS[name].input_type, self._max_request_fields)
         answer = getattr(self._service, name, None) or handler.unary_stream or handler.unary_unary
-        return Way(
-            self._entrance, parse, partial(self._writer.write_all, answer) if handler.response_streaming else answer
-        )
+        if handler.response_streaming:
+            answer = partial(self._writer.write_all, answer)
+        else:
+            answer = _encode_answers(answer, handler.response_serializer)
+        return Way(self._entrance, parse, answer, self._large_answers)
+
+
+def _encode_answers(
+    answer: Callable[[Any, Context], Awaitable[Any]], encode: Callable[[Any], bytes]
+) -> Callable[[Any, Context], Awaitable[bytes]]:
+    """Returns a method whose answers are encoded: how many bytes they have is known before gRPC has them."""
+
+    async def answer_encoded(request: Any, context: Context) -> bytes:
+        return encode(await answer(request, context))
+
+    return answer_encoded
 
 
 @dataclass(frozen=True, slots=True)

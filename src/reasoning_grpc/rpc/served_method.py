@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -22,6 +23,7 @@ from reasoning_grpc.domain.errors import (
 from reasoning_grpc.rpc.call_quota import CallQuota
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
 from reasoning_grpc.rpc.entrance import REQUEST_ID_METADATA, Context, Entrance, create_context
+from reasoning_grpc.rpc.large_answers import LargeAnswers
 from reasoning_grpc.rpc.status import CallStatus, call_status, internal_status
 from reasoning_grpc.rpc.stream_writer import ClientGone, ClientStalled
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
@@ -51,7 +53,9 @@ class Way:
 
     entrance: Entrance
     parse: Callable[[bytes], Message]
-    answer: Callable[[Message, Context], Awaitable[Any]]
+    answer: Callable[[Message, Context], Awaitable[bytes | None]]
+    """Returns the encoded answer, or None when it has written all responses itself."""
+    large_answers: LargeAnswers
 
 
 class ServedMethod:
@@ -63,9 +67,10 @@ class ServedMethod:
         """The way of the calls that begin now. Each call looks at it once, so another one may take its place."""
 
     async def serve(self, _requests: object, context: Context) -> Any:
-        """Returns the response, if the method has one. grpc looks at each call whether this is a coroutine function.
+        """Returns the encoded response, if the method has one.
 
-        It finds that out for a method of an object in a tenth of the time that it takes for a `partial`.
+        grpc looks at each call whether this is a coroutine function. It finds that out for a method of an object in a
+        tenth of the time that it takes for a `partial`.
         """
         method, way = self.name, self.way
         entrance = way.entrance
@@ -77,6 +82,7 @@ class ServedMethod:
         try:
             entrance.tracker.begin(call)
             admitted = None
+            is_large = False
             try:
                 caller = entrance.callers.authenticate(metadata, context)
                 entrance.admission.refuse_if_full(caller.name, caller.priority)
@@ -97,12 +103,16 @@ class ServedMethod:
                     call = replace(call, request_id=request_id)
                 _current_call.set(call)
                 response = await way.answer(request, context)
+                is_large = way.large_answers.is_large(response)
             finally:
                 if quota is not None:
                     quota.end()
-                if admitted is not None:
-                    entrance.admission.end(admitted)
-                entrance.tracker.end()
+                if is_large:
+                    way.large_answers.watch(method, call, partial(_release, entrance, caller.name))
+                else:
+                    if admitted is not None:
+                        entrance.admission.end(admitted)
+                    entrance.tracker.end()
                 if call.caller is not caller:  # a call that is refused has a caller, too
                     call = replace(call, caller=caller)
             trailers = () if quota is None else quota.list_trailers()
@@ -140,6 +150,12 @@ class ServedMethod:
         abortion = _abort(context, status, () if quota is None else quota.list_trailers())
         del context, _requests  # both hold the error that ends this frame, whose traceback holds the frame
         return await abortion
+
+
+def _release(entrance: Entrance, admitted: str, task: asyncio.Task[Any]) -> None:
+    """Ends a call whose task has ended, and with it the writing of its answer."""
+    entrance.admission.end(admitted)
+    entrance.tracker.end(task)
 
 
 def _parse_request(payload: bytes, way: Way) -> Message:
