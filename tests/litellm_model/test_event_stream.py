@@ -58,6 +58,16 @@ STREAMS: Final[dict[str, tuple[list[bytes], list[bytes]]]] = {
         [b'data: 1\n\nerror: {"code":500}\n\n', b"data: 2\nerror: 3"],
         [b"1", ErrorEvent(b'{"code":500}'), b"2", ErrorEvent(b"3")],
     ),
+    "a-line-in-many-reads": ([b"data: 1\n\nda", b"ta", b": [", b"", b"2", b"]", b"\n", b"\n"], [b"1", b"[2]"]),
+    "a-line-in-many-reads-with-crlf": ([b"data: ", b"1", b"2\r", b"\n\r", b"\ndata: 3\r\n\r\n"], [b"12", b"3"]),
+    "a-line-in-many-reads-with-cr": ([b"data: ", b"1", b"2", b"\r", b"\rda", b"ta: ", b"3"], [b"12", b"3"]),
+    "split-between-a-line-and-its-empty-line": ([b"data: 1\n\ndata: 2\n", b"\ndata: 3\n\n"], [b"1", b"2", b"3"]),
+    "whole-lines-behind-whole-events": ([b"data: 1\n\ndata: 2\ndata: 3\nda", b"ta: 4"], [b"1", b"2", b"3", b"4"]),
+    "names-in-half-an-event": (
+        [b'event: a\ndata: {"a":\nevent: b\nevent: c\ndata: 1}\n\ndata: 2\ndata: 3\n'],
+        [b'{"a":\n 1}', b"2", b"3"],
+    ),
+    "an-event-that-stays-half": ([b"event: a\ndata: {\nevent: b\n\ndata: 2\ndata: 3\n"], [b"{", b"2", b"3"]),
     "a-line-feed-inside-json": ([b'data: "a\\n"\n\n'], [b'"a\\n"']),
 }
 
@@ -116,6 +126,27 @@ def test_data_lines_over_the_limit_are_an_error() -> None:
     assert isinstance(decoder.failure, MalformedStream)
 
 
+@settings(deadline=None)
+@given(
+    st.sampled_from([(b"", 0), (b"data: [1,\n", 9), (b"data: [1,\r\n", 9), (b"event: x\r", 0), (b"data: 1\n\n", 0)]),
+    st.lists(st.integers(1, 20)),
+    st.integers(0, 100),
+)
+def test_the_limit_is_kept_in_any_split(before: tuple[bytes, int], sizes: list[int], limit: int) -> None:
+    """An event fails with the read that brings it over the limit, and not earlier, however many reads bring it."""
+    decoder = EventStreamDecoder(max_event_bytes=limit)
+    first, held = before
+    feeds = [first + b"data: ", *(b"y" * size for size in sizes)]
+
+    for data in feeds:
+        assert decoder.failure is None
+        decoder.feed(data)
+        held += len(data.removeprefix(first))
+        if held > limit:
+            assert isinstance(decoder.failure, MalformedStream)
+            break
+
+
 def test_events_before_junk_are_kept() -> None:
     """Events that were whole before a malformed line are returned, together with the failure."""
     decoder = EventStreamDecoder(max_event_bytes=100)
@@ -143,6 +174,7 @@ LINE_ENDS: Final = st.sampled_from([b"\n", b"\r", b"\r\n"])
 ODD_LINES: Final = st.sampled_from(
     [
         *(b"data: 1", b"data:2", b"data: 3 ", b"data:", b"data:  ", b"data: {", b"data: [DONE]", b"data: [DONE] "),
+        *(b"data: " + b"5" * 300, b"data: {\n" + b"event: a\n" * 3 + b'data:"a":1}'),
         *(b"event: error", b"event: ping", b"junk", b'{"error":{"message":"m"}}', b": c", b" data: 4", b"error: 5"),
     ]
 )
@@ -152,7 +184,7 @@ ODD_LINES: Final = st.sampled_from(
 @given(st.lists(ODD_LINES | st.just(b"data: 1")), st.data())
 def test_any_split_has_the_same_events_and_failure(lines: list[bytes], data: st.DataObject) -> None:
     """Events of one line, which are read together, are those that are read line by line, up to the same failure."""
-    line_end = data.draw(st.sampled_from([b"\n", b"\r\n"]))
+    line_end = data.draw(st.sampled_from([b"\n", b"\r\n", b"\r"]))
     fed = [line + line_end * data.draw(st.sampled_from([2, 2, 1, 3])) for line in lines]
     stream = b"".join(fed)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
@@ -162,6 +194,7 @@ def test_any_split_has_the_same_events_and_failure(lines: list[bytes], data: st.
 
     assert _decode_up_to_failure(feeds) == expected
     assert _decode_up_to_failure([stream]) == expected
+    assert _decode_up_to_failure([stream[at : at + 1] for at in range(len(stream))]) == expected
 
 
 def _decode_up_to_failure(feeds: list[bytes]) -> tuple[list[tuple[type, bytes]], str]:

@@ -69,7 +69,7 @@ class OutputItem:
     _name: str = ""
     _label: tuple[str, int] | None = None
     """Id and index of a call, from its first delta on; it is held back until its name and its id are known."""
-    _held_arguments: str = ""
+    _held_arguments: list[str] = field(default_factory=list)
     _texts: dict[Part, RepeatedText] = field(default_factory=dict)
     _announced: dict[Part, str] = field(default_factory=dict)
     """What the event that begins an item or a part already has; most servers send it again as deltas."""
@@ -101,7 +101,7 @@ class OutputItem:
             case Member.REFUSAL:
                 return [ContentDelta(text, refusal=True)] if text else []
             case Member.ARGUMENTS:
-                self._held_arguments += text
+                self._held_arguments.append(text)
                 return self._release_call() if text else []
             case _:
                 return [self._build_reasoning(part, text)] if text else []
@@ -168,7 +168,8 @@ class OutputItem:
     def _release_call(self, *, is_last: bool = False) -> list[Delta]:
         if not self._name or not (self.call_id or is_last or self._label):
             return []
-        held, self._held_arguments = self._held_arguments, ""
+        held = "".join(self._held_arguments)
+        self._held_arguments.clear()
         if self._label is None:
             self._label = self.labels.issue(self.call_id, self.id)
             return [ToolCallDelta(*self._label, self._name, held)]

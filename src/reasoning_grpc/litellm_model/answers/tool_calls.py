@@ -60,10 +60,8 @@ class _OpenCall:
     arguments: JsonProgress = field(default_factory=JsonProgress)
     is_named_again: bool = False
     """Whether the name came again without arguments, after arguments that were whole."""
-    held_arguments: str = ""
-    """The arguments that came before the name."""
-    held_signature: str = ""
-    """The signature that came before the name."""
+    held: list[_WireCall] = field(default_factory=list)
+    """The parts that came before the name."""
 
     @property
     def is_partial(self) -> bool:
@@ -119,13 +117,15 @@ class ToolCallReader:
         known.delta_number = self._delta_number
         self._last = known
         known.arguments.read(part.arguments)
-        known.held_arguments += part.arguments
-        known.held_signature += part.signature
         if not known.name:
+            known.held.append(part)
             return None
-        delta = ToolCallDelta(known.id, known.index, name, known.held_arguments, known.held_signature)
-        known.held_arguments = known.held_signature = ""
-        return delta
+        arguments, signature = part.arguments, part.signature
+        if known.held:
+            parts, known.held = [*known.held, part], []
+            arguments = "".join(each.arguments for each in parts)
+            signature = "".join(each.signature for each in parts)
+        return ToolCallDelta(known.id, known.index, name, arguments, signature)
 
     def _open_call(self, part: _WireCall) -> _OpenCall:
         is_unique = part.id and all(call.id != part.id for call in self._calls)

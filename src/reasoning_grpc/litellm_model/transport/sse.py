@@ -24,34 +24,52 @@ class EventStreamDecoder:
 
     def __init__(self, *, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
-        self._rest = b""
+        self._rest: bytes | bytearray = b""
+        """The beginning of a line whose end has not arrived; a bytearray when several reads have brought it."""
         self._has_begun = False
         self._is_after_return = False
         self._data: list[bytes] = []
         self._data_bytes = 0
+        self._is_half = False
+        """Whether the only data line so far was found to be no whole event."""
         self._name = b""
         self.failure: MalformedStream | None = None
         """Why nothing more can be read; the events before it were returned."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Returns the data of the events that these bytes complete, up to a `failure`."""
+        if self._rest:
+            if b"\n" not in data and b"\r" not in data:
+                self._add_to_rest(data)
+                return []
+            data = b"".join((self._rest, data))
         if events := self._take_plain_events(data):
             return events
-        *lines, self._rest = (self._rest + self._convert_line_ends(data)).split(b"\n")
+        *lines, self._rest = self._convert_line_ends(data).split(b"\n")
         if lines and not self._has_begun:
             self._has_begun = True
             lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
         events = self._decode_lines(lines)
-        if len(self._rest) + self._data_bytes > self._max_event_bytes:
-            self.failure = MalformedStream("an event is too long")
+        self._check_length()
         return events
 
-    def _take_plain_events(self, data: bytes) -> list[bytes]:
+    def _add_to_rest(self, data: bytes) -> None:
+        """Adds bytes without a line end to a line that has begun; the bytes before them are not read again."""
+        if isinstance(self._rest, bytes):
+            self._rest = bytearray(self._rest)
+        self._rest += data
+        self._check_length()
+
+    def _check_length(self) -> None:
+        if len(self._rest) + self._data_bytes > self._max_event_bytes:
+            self.failure = MalformedStream("an event is too long")
+
+    def _take_plain_events(self, block: bytes) -> list[bytes]:
         """Returns the events where each is one data line and an empty line, as most servers write them.
 
-        Returns nothing, and takes nothing, where any of the events is written otherwise.
+        Returns nothing, and takes nothing, where any of the events is written otherwise, or the bytes behind them have
+        a line end. The block begins with what was left over.
         """
-        block = self._rest + data if self._rest else data
         if self._data or self._name or self._is_after_return or not block.startswith(b"data:"):
             return []
         if b"\r" in block:
@@ -62,8 +80,7 @@ class EventStreamDecoder:
         mark = b"data: " if block.startswith(b"data: ") else b"data:"
         events = list(map(bytes.strip, block[len(mark) : end].split(b"\n\n" + mark)))
         rest = block[end + 2 :]
-        line_ends = block.count(b"\n") - rest.count(b"\n")
-        is_plain = line_ends == 2 * len(events) and all(events)
+        is_plain = block.count(b"\n") == 2 * len(events) and all(events)
         if not is_plain or len(rest) > self._max_event_bytes:
             return []
         self._rest, self._has_begun = rest, True
@@ -74,15 +91,18 @@ class EventStreamDecoder:
 
         `drops_half` says that half an event is no failure, and left out.
         """
-        last, self._rest = self._rest if self._has_begun else self._rest.removeprefix(_BYTE_ORDER_MARK), b""
-        events = self._decode_lines([*last.split(b"\n"), b""])
+        last, self._rest = bytes(self._rest), b""
+        events = self._decode_lines([last if self._has_begun else last.removeprefix(_BYTE_ORDER_MARK), b""])
         if drops_half:
             self.failure = None
-            events = [event for event in events if _is_whole([event])]
+            events = [event for event in events if _is_whole(event)]
         return events
 
     def _convert_line_ends(self, data: bytes) -> bytes:
-        """Returns the bytes with LF as the only line end; a CRLF may be split between two calls."""
+        """Returns the bytes with LF as the only line end; a CRLF may be split between two calls.
+
+        After a CR, no bytes are left over, so a LF that belongs to it comes first.
+        """
         if self._is_after_return and data:
             data = data.removeprefix(b"\n")
             self._is_after_return = False
@@ -100,7 +120,7 @@ class EventStreamDecoder:
                     if self._data or self._name:
                         self._end_event(events)
                 elif line.startswith(b"data:"):
-                    if _is_whole(self._data):
+                    if self._has_whole_line():
                         self._end_event(events)  # some servers leave out the empty line
                     self._data.append(line[5:])
                     self._data_bytes += len(line)
@@ -114,13 +134,13 @@ class EventStreamDecoder:
         """Reads a line that is neither data nor empty. Raises MalformedStream."""
         field, _, value = line.partition(b":")
         if field == b"event":
-            if self._name and _is_whole(self._data):
+            if self._name and self._has_whole_line():
                 self._end_event(events)
             self._name = value.strip()
         elif line.startswith(b"{") and reports_error(line):
             events.append(line)
         elif field == b"error":  # servers of llama.cpp have written the event's name in the place of `data`
-            if _is_whole(self._data):
+            if self._has_whole_line():
                 self._end_event(events)
             self._name = field
             self._data.append(value)
@@ -128,12 +148,23 @@ class EventStreamDecoder:
         elif field and field not in _IGNORED_FIELDS:
             raise MalformedStream("a line is not of an event stream")
 
+    def _has_whole_line(self) -> bool:
+        """Whether the only data line so far is a whole event, so that another line begins a new event.
+
+        Servers that leave out the empty line write each event in one line. The line is decoded once, however many
+        lines without data follow it.
+        """
+        if len(self._data) != 1 or self._is_half:
+            return False
+        self._is_half = not _is_whole(self._data[0])
+        return not self._is_half
+
     def _end_event(self, events: list[bytes]) -> None:
         """Adds the event whose lines were read. Raises MalformedStream for one whose data is empty."""
         name, has_data = self._name.lower(), bool(self._data)
         data = (self._data[0] if len(self._data) == 1 else b"\n".join(self._data)).strip()
         self._data.clear()
-        self._data_bytes, self._name = 0, b""
+        self._data_bytes, self._is_half, self._name = 0, False, b""
         if name == b"error":
             events.append(ErrorEvent(data))
         elif name in _KEEP_ALIVE_NAMES:
@@ -164,11 +195,9 @@ def reports_error(line: bytes) -> bool:
     return isinstance(decoded, dict) and find_error(decoded) is not None
 
 
-def _is_whole(data: list[bytes]) -> bool:
-    """Whether the only data line so far is a whole event, so that another one begins a new event."""
-    if len(data) != 1:  # servers that leave out the empty line write each event in one line
-        return False
+def _is_whole(line: bytes) -> bool:
+    """Whether a data line is a whole event."""
     try:
-        return data[0].strip() == DONE or decode_event(data[0]) is not None
+        return line.strip() == DONE or decode_event(line) is not None
     except MalformedAnswer:
         return False
