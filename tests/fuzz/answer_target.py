@@ -1,7 +1,8 @@
 """Bytes of an answer, in any network reads, through each of our readers.
 
 An input is one byte of options, one that says where the network cuts, and the body. However the body is cut, the
-answer is the same; and what is read by types is what is read member by member.
+answer is the same; and what is read by types is what is read member by member. One of the options makes a text of
+the body longer than most events are, and cuts the body into many small reads.
 """
 
 import re
@@ -26,12 +27,15 @@ from reasoning_grpc.litellm_model.own_reader import OwnAnswer
 from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, MalformedStream
 from tests.fuzz.loop import run
 from tests.support.factories import a_deployment
-from tests.support.played_exchange import PlayedExchange, cut
+from tests.support.played_exchange import PlayedExchange, cut, cut_evenly
 
 CONTENT_TYPES: Final = ("text/event-stream", "application/json", "application/x-ndjson", "", "text/html")
 """The types of an answer, by the first bits of the options."""
 _KNOWS_END: Final = 0b1000
 _BY_TOOL: Final = 0b10000
+HAS_LONG_TEXT: Final = 0b100000
+_LONG_TEXT: Final = b"y" * 6000
+_TEXT_START: Final = re.compile(rb'":\s?"')
 _OWN_ID: Final = re.compile(r"call_[0-9a-f]{32}")
 _DEPLOYMENT: Final = a_deployment()
 
@@ -95,11 +99,23 @@ def _read(
         exchange = PlayedExchange(reads, kind, knows_end=bool(options & _KNOWS_END))
         return run(_play(OwnAnswer(exchange, reader), reader))
 
-    one_read, reads = [body] if body else [], cut(body, seed)
+    if options & HAS_LONG_TEXT:
+        body = _lengthen_text(body, seed)
+        reads = cut_evenly(body, 16 + seed)
+    else:
+        reads = cut(body, seed)
+    one_read = [body] if body else []
     whole = play(one_read, create(by_tool))
     _compare(whole, play(reads, create(by_tool)), "network reads change the answer")
     _compare(whole, play(one_read, _SlowReader(create(by_tool), read_slowly)), "two ways of reading differ")
     _compare(whole, play(reads, _SlowReader(create(by_tool), read_slowly)), "two ways of reading differ")
+
+
+def _lengthen_text(body: bytes, seed: int) -> bytes:
+    """Returns the body with one of the texts in its JSON made long; the same body where it has none."""
+    starts = [found.end() for found in _TEXT_START.finditer(body)]
+    start = starts[seed % len(starts)] if starts else len(body)
+    return body[:start] + _LONG_TEXT * bool(starts) + body[start:]
 
 
 def _compare(first: Reading, second: Reading, fault: str) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from reasoning_grpc.v1 import classification_pb2, events_pb2, models_pb2
 from reasoning_grpc.v1.completion_pb2 import CompleteRequest
-from tests.fuzz.answer_target import CONTENT_TYPES
+from tests.fuzz.answer_target import CONTENT_TYPES, HAS_LONG_TEXT
 from tests.fuzz.in_process import METHODS
 from tests.fuzz.wire_target import APIS, WITH_METADATA
 from tests.support.differential.requests import ALL_CASES
@@ -21,12 +21,18 @@ _STREAM, _DOCUMENT, _LINES = (CONTENT_TYPES.index(kind) for kind in CONTENT_TYPE
 
 
 def list_answers(*patterns: str) -> Iterator[bytes]:
-    """Yields the recorded answers whose paths below tests/support match, as inputs of `answer_target`."""
+    """Yields the recorded answers whose paths below tests/support match, as inputs of `answer_target`.
+
+    Every fourth one has a long text.
+    """
+    count = 0
     for pattern in patterns:
         for path in sorted(_SUPPORT.glob(pattern)):
             body = path.read_bytes()
             if len(body) <= _MOST_BYTES:
-                yield bytes([_DOCUMENT if path.suffix == ".json" else _STREAM, len(body) % 256]) + body
+                kind = _DOCUMENT if path.suffix == ".json" else _STREAM
+                yield bytes([kind | HAS_LONG_TEXT * (count % 4 == 0), len(body) % 256]) + body
+                count += 1
 
 
 def list_binary_events(*patterns: str) -> Iterator[bytes]:

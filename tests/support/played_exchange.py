@@ -40,3 +40,8 @@ def cut(body: bytes, seed: int) -> list[bytes]:
     random = Random(seed)
     places = sorted({random.randrange(1, len(body)) for _ in range(random.randint(1, _MOST_CUTS))}) if body[1:] else []
     return [part for part in map(body.__getitem__, map(slice, [0, *places], [*places, len(body)])) if part]
+
+
+def cut_evenly(body: bytes, size: int) -> list[bytes]:
+    """Returns the body in network reads of this size."""
+    return [body[at : at + size] for at in range(0, len(body), size)]
