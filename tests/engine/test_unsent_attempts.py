@@ -19,7 +19,7 @@ from tests.support.upstream import FakeUpstream
 WIRES: Final = ("openai", "anthropic", "bedrock", "gemini", "responses")
 WAITS: Final[Mapping[str, Mapping[str, Any]]] = {
     "for-a-slot": {"max_calls_per_upstream": 1, "upstream_queue_seconds": 60.0},
-    "for-a-connection": {"max_upstream_connections": 1},
+    "for-a-connection": {"max_upstream_connections": 1, "upstream_queue_seconds": 60.0},
 }
 """Settings with which the second call has to wait before it is sent."""
 

@@ -82,7 +82,8 @@ async def test_simultaneous_calls_have_one_connection_each(upstream: FakeUpstrea
 async def test_the_pool_is_bounded(upstream: FakeUpstream, provider: str) -> None:
     """Calls beyond the size of the pool wait for a connection, and all are answered."""
     gate = upstream.always.reply("a", gated=True)
-    async with serving(config_for(provider_entry(upstream, provider), max_upstream_connections=3)) as running:
+    settings: dict[str, Any] = {"max_upstream_connections": 3, "upstream_queue_seconds": 60.0}
+    async with serving(config_for(provider_entry(upstream, provider), **settings)) as running:
         calls = [asyncio.create_task(_call_complete(running)) for _ in range(CALLS)]
         await upstream.request(3)
         gate.open_all()

@@ -9,6 +9,7 @@ import pytest
 
 from reasoning_grpc.litellm_model.transport.answer import UpstreamAnswer
 from reasoning_grpc.litellm_model.transport.connections import ConnectionPool
+from reasoning_grpc.litellm_model.transport.errors import NoFreeConnection
 from reasoning_grpc.litellm_model.transport.exchange import Exchange, TransportLimits
 from tests.support.garbage import finding_garbage
 
@@ -314,3 +315,90 @@ async def test_an_answer_can_be_given_up_in_a_pause() -> None:
         await asyncio.wait({reading})
 
     assert reading.cancelled()
+
+
+async def test_a_free_connection_goes_to_the_owner_with_the_fewest() -> None:
+    """Of those that wait, the owner with the fewest connections is next, however many of another came before it."""
+    received: list[str] = []
+    arrivals: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await _read_head(reader):
+            received.append(head.split(b"/", 2)[1].split(b" ")[0].decode())
+            gate = asyncio.Event()
+            arrivals.put_nowait(gate)
+            await gate.wait()
+            writer.write(WHOLE)
+
+    async with _serve(handler) as (pool, url):
+        waiting: asyncio.Queue[str] = asyncio.Queue()
+
+        async def call(owner: str) -> tuple[int, bytes]:
+            def record(is_waiting: bool) -> None:
+                if is_waiting:
+                    waiting.put_nowait(owner)
+
+            base = url.removesuffix("v1")
+            answer = await pool.send("POST", f"{base}{owner}", headers={}, owner=owner, on_queue=record)
+            try:
+                return answer.status, await _read_whole(answer)
+            finally:
+                pool.finish(answer)
+
+        calls = [asyncio.create_task(call("busy")) for _ in range(4)]
+        gates = [await arrivals.get() for _ in range(4)]
+        for owner in ("busy", "busy", "other"):
+            calls.append(asyncio.create_task(call(owner)))
+            assert await waiting.get() == owner
+        gates[0].set()
+        gates.append(await arrivals.get())
+        assert received == ["busy"] * 4 + ["other"]
+        for gate in gates[1:]:
+            gate.set()
+        for _ in range(2):
+            (await arrivals.get()).set()
+
+        assert await asyncio.gather(*calls) == [(200, b"ok")] * 7
+        assert pool.active == 0
+
+
+async def _read_head(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return b""
+
+
+@pytest.mark.parametrize("ending", ["cancelled", "refused", "unreachable"])
+async def test_a_connection_that_was_not_used_is_free_again(ending: str) -> None:
+    """A request that ends before it is sent, however it ends, leaves its place to the next one."""
+    gate = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await _read_head(reader):
+            await gate.wait()
+            writer.write(WHOLE)
+
+    async with _serve(handler) as (_, url):
+        pool = ConnectionPool(limit=1, queue_seconds=0.01 if ending == "refused" else 60.0)
+        if ending == "unreachable":
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await pool.send("POST", "http://127.0.0.1:1/v1", headers={})
+            gate.set()
+        else:
+            began = asyncio.Event()
+            first = asyncio.create_task(_post(pool, url, b""))
+            while not pool.active:  # noqa: ASYNC110 - one step of the loop
+                await asyncio.sleep(0)
+            second = asyncio.create_task(pool.send("POST", url, headers={}, on_queue=lambda _: began.set()))
+            await began.wait()
+            if ending == "cancelled":
+                second.cancel()
+            with pytest.raises(asyncio.CancelledError if ending == "cancelled" else NoFreeConnection):
+                await second
+            gate.set()
+            assert await first == (200, b"ok")
+
+        assert await _post(pool, url, b"") == (200, b"ok")
+        assert pool.active == 0
+        await pool.aclose()

@@ -209,6 +209,21 @@ async def test_the_bound_follows_the_time_to_the_first_token() -> None:
         await answer_ever_later()
 
 
+async def test_the_wait_for_an_own_connection_does_not_lower_the_bound() -> None:
+    """Answers that begin late only because the calls waited for a connection of this server's leave the bound."""
+    guard, clock = build_guard(GuardPolicy(most_calls=20, least_calls=1, most_waiting=0))
+
+    for doubling in range(10):
+        admitted = [await admit(guard) for _ in range(20)]
+        clock.now += 2.0**doubling
+        for each in admitted:
+            clock.now += 0.1
+            each.record_first_token(queued_seconds=2.0**doubling)
+            each.end()
+
+    assert guard.slots.limit == 20
+
+
 def test_entries_with_one_upstream_share_its_guard() -> None:
     """The model and the server decide, and not the name in the table or the key."""
     guards = UpstreamGuards(POLICY, Clock())

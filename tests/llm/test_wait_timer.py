@@ -173,3 +173,26 @@ async def test_a_timer_is_lent_once() -> None:
     timers = WaitTimers()
 
     assert timers.take() is not timers.take()
+
+
+async def test_time_that_does_not_count_prolongs_a_wait() -> None:
+    """A wait that is over goes on for as long as what does not count, and no longer."""
+    loop = asyncio.get_running_loop()
+    timer = WaitTimer(loop)
+    uncounted = iter([FAR, 0.0])
+    asked = asyncio.Event()
+
+    def count() -> float:
+        asked.set()
+        return next(uncounted)
+
+    timer.start(loop.time(), count)
+    await asked.wait()
+    timer.stop()
+    timer.start(loop.time(), count)
+    with pytest.raises(asyncio.CancelledError):
+        await wait_for_ever()
+
+    assert timer.has_expired()
+    timer.stop()
+    timer.close()

@@ -267,7 +267,7 @@ async def test_many_deadlines_do_not_exceed_the_pool(upstream: FakeUpstream) -> 
 
     async def let_expire(seconds: float) -> tuple[list[grpc.StatusCode], list[int]] | None:
         upstream.forget()
-        async with serving_upstream(upstream, max_upstream_connections=pool) as running:
+        async with serving_upstream(upstream, max_upstream_connections=pool, upstream_queue_seconds=60.0) as running:
             connections: list[int] = []
             watching = asyncio.create_task(_record_connections(upstream, connections))
             codes = await asyncio.gather(*(_read_code(running, timeout_seconds=share * seconds) for share in shares))

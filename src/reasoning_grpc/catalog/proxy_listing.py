@@ -58,7 +58,7 @@ class ProxyListing:
         """The LiteLLM proxy is reached through `upstream_proxy`, an HTTP proxy, if that carries its host."""
         self._proxy = proxy
         self._timeout_seconds = timeout_seconds
-        self.pool = ConnectionPool(limit=1, headers=_HEADERS, proxy=upstream_proxy)
+        self.pool = ConnectionPool(limit=1, queue_seconds=timeout_seconds, headers=_HEADERS, proxy=upstream_proxy)
 
     async def read(self) -> Mapping[str, ServedModel]:
         """See `ModelListing.read`."""

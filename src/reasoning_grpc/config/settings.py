@@ -189,7 +189,8 @@ class Settings:
     )
     upstream_queue_seconds: float = _option(
         1.0,
-        "Longest wait of a call for that bound; then it fails, or goes to a fallback model.",
+        "Longest wait of a call for that bound; then it fails, or goes to a fallback model. It is also the longest "
+        "wait for a connection while all are in use; then the call fails.",
         minimum=0.0,
         needs_restart=True,
     )

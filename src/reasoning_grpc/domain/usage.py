@@ -69,6 +69,10 @@ def _is_false() -> bool:
     return False
 
 
+def _count_no_seconds() -> float:
+    return 0.0
+
+
 @dataclass(slots=True)
 class UsageMeter:
     """Knows how far the attempt in progress has come and what it has used, so that no way out loses it."""
@@ -79,10 +83,17 @@ class UsageMeter:
     was_sent: Callable[[], bool] = _is_false
     """Returns whether the provider may have received the request, and bill it. The adapter sets it for each attempt."""
 
+    count_queued_seconds: Callable[[], float] = _count_no_seconds
+    """Returns how long the attempt has waited so far for a connection of this server's own, because all were in use.
+
+    That time is not the provider's. The adapter sets it for each attempt.
+    """
+
     def reset(self) -> None:
         """Forgets the attempt that has ended."""
         self.read = _count_nothing
         self.was_sent = _is_false
+        self.count_queued_seconds = _count_no_seconds
 
 
 class ModelCallUsage(Struct, frozen=True):

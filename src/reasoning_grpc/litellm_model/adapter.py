@@ -85,12 +85,13 @@ class LiteLLMModel:
         if not library.is_loaded():
             await library.load()  # a call before readiness waits for it without stopping the event loop
         headers = build_headers(deployment, context)
-        exchange = self._transport.open_exchange(headers)
+        exchange = self._transport.open_exchange(headers, deployment.name)
         answer = create_call(call, deployment, exchange, headers, self._mapper)
         if context.trace:
             name_wire(context.trace, answer.wire)
         meter.read = lambda: answer.read_usage_so_far(estimate_prompt_tokens(call))
         meter.was_sent = answer.may_be_sent
+        meter.count_queued_seconds = exchange.count_queued_seconds
         try:
             await answer.open()
             marker = DeltaMarker(deployment)

@@ -124,7 +124,10 @@ class Attempt:
         wait_until = read_clock() + event_seconds
         if wait_until > self._ends:
             wait_until = self._ends
-        timer.start(wait_until)
+        if self._has_begun:
+            timer.start(wait_until)
+        else:
+            timer.start(wait_until, self._count_queued_seconds)
         try:
             event = await anext(self._events)
         except asyncio.CancelledError as exc:
@@ -135,12 +138,18 @@ class Attempt:
             timer.stop()
         if not self._has_begun:
             self._has_begun = True
-            self._admitted.record_first_token()
+            queued_seconds = self._count_queued_seconds()
+            self._ends += queued_seconds
+            self._admitted.record_first_token(queued_seconds)
         events = (event,) if self._tagged is None else self._tagged.convert(event)
         if self._span is not None:
             for each in events:
                 self._span.record(each)
         return events
+
+    def _count_queued_seconds(self) -> float:
+        """Returns the time so far that the upstream cannot be blamed for; the adapter, once begun, says it."""
+        return self._meter.count_queued_seconds()
 
     def _build_timeout(self, waited_until: float) -> UpstreamError:
         is_stalled = self._has_begun and waited_until != self._ends

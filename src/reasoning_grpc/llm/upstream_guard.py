@@ -149,10 +149,10 @@ class Admitted(Struct, gc=False):
     is_open: bool = True
     """Whether no outcome is recorded yet."""
 
-    def record_first_token(self) -> None:
-        """Records that the upstream has begun its answer."""
+    def record_first_token(self, queued_seconds: float = 0.0) -> None:
+        """Records that the upstream has begun its answer. The attempt waited so long for a connection of our own."""
         guard, now = self.guard, self.guard.clock()
-        if guard.limit.record(now - self.started, guard.slots.in_use, now):
+        if guard.limit.record(now - self.started - queued_seconds, guard.slots.in_use, now):
             guard.slots.limit = guard.limit.limit
 
     def end(self, error: UpstreamError | None = None) -> None:

@@ -1,8 +1,13 @@
 """`WaitTimer`: limits each of many waits of a task with one timer of the event loop. `WaitTimers` reuses them."""
 
 import asyncio
+from collections.abc import Callable
 
 from reasoning_grpc.domain import read_clock
+
+
+def _count_nothing() -> float:
+    return 0.0
 
 
 class WaitTimer:
@@ -12,7 +17,7 @@ class WaitTimer:
     it fires early. Between two waits nothing is cancelled, however long the time between them is.
     """
 
-    __slots__ = ("_cancelling", "_ends", "_fires", "_handle", "_has_cancelled", "_loop", "_task")
+    __slots__ = ("_cancelling", "_ends", "_fires", "_handle", "_has_cancelled", "_loop", "_task", "_uncounted")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -22,6 +27,7 @@ class WaitTimer:
         self._ends = 0.0
         self._task: asyncio.Task[object] | None = None
         """The task that waits; None between waits."""
+        self._uncounted: Callable[[], float] = _count_nothing
         self._cancelling = 0
         self._has_cancelled = False
 
@@ -30,11 +36,15 @@ class WaitTimer:
         """Whether a wait has started and not ended."""
         return self._task is not None
 
-    def start(self, ends: float) -> None:
-        """Starts a wait of the current task until this time of the loop's clock; it stays until `stop`."""
+    def start(self, ends: float, uncounted: Callable[[], float] = _count_nothing) -> None:
+        """Starts a wait of the current task until this time of the loop's clock; it stays until `stop`.
+
+        `uncounted` returns the seconds so far that do not count, by which the wait may last longer.
+        """
         task = asyncio.current_task(self._loop)
         assert task is not None
         self._task, self._ends, self._cancelling = task, ends, task.cancelling()
+        self._uncounted = uncounted
         if self._handle is None or self._fires > ends:
             self.close()
             self._set(ends)
@@ -44,6 +54,7 @@ class WaitTimer:
         if self._has_cancelled:
             self.has_expired()
         self._task = None
+        self._uncounted = _count_nothing  # it may hold a whole answer
 
     def has_expired(self) -> bool:
         """Whether a cancellation that ended the wait is the timer's, and no one else's; it then counts no more."""
@@ -65,8 +76,9 @@ class WaitTimer:
         self._handle = None
         if self._task is None:
             return  # the next wait sets the timer
-        if read_clock() < self._ends:
-            self._set(self._ends)
+        ends = self._ends + self._uncounted()
+        if read_clock() < ends:
+            self._set(ends)
         else:
             self._has_cancelled = True
             self._task.cancel()

@@ -263,6 +263,7 @@ def _build_adapter(config: Config, table: ModelTable, adapter_class: type[LiteLL
         table,
         TransportLimits(
             connections=bound_connections(settings.max_upstream_connections, raise_descriptor_limit()),
+            queue_seconds=settings.upstream_queue_seconds,
             connect_timeout_seconds=settings.connect_timeout_seconds,
             proxy=config.upstream_proxy,
         ),

@@ -29,7 +29,13 @@ from reasoning_grpc.litellm_model.failures.http_errors import convert_http_error
 from reasoning_grpc.litellm_model.failures.litellm_errors import convert_litellm_error, is_expected
 from reasoning_grpc.litellm_model.failures.upstream_message import find_upstream_message, has_upstream_message
 from reasoning_grpc.litellm_model.request import choose_wire
-from reasoning_grpc.litellm_model.transport.errors import AnswerTooLarge, HttpFailure, MalformedStream, TunnelNotOpened
+from reasoning_grpc.litellm_model.transport.errors import (
+    AnswerTooLarge,
+    HttpFailure,
+    MalformedStream,
+    NoFreeConnection,
+    TunnelNotOpened,
+)
 from reasoning_grpc.llm import ModelCall
 
 BY_EXCEPTION: Final[tuple[tuple[type[BaseException], type[UpstreamError]], ...]] = (
@@ -113,7 +119,7 @@ def convert_failure(
 
 def _is_own_shortage(exc: BaseException) -> bool:
     """Whether this process or machine is short of something, which says nothing about the upstream."""
-    return isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in _SHORTAGES)
+    return isinstance(exc, MemoryError | NoFreeConnection) or (isinstance(exc, OSError) and exc.errno in _SHORTAGES)
 
 
 def _find_answered_error(

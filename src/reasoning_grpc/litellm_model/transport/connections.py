@@ -13,13 +13,15 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from reasoning_grpc.config import UpstreamProxyEntry
-from reasoning_grpc.domain import ReadingPace
+from reasoning_grpc.domain import FairSlots, ReadingPace
 from reasoning_grpc.litellm_model.transport.answer import UpstreamAnswer
 from reasoning_grpc.litellm_model.transport.errors import TunnelNotOpened
 from reasoning_grpc.litellm_model.transport.session import UpstreamSession
 
 _KEEP_SECONDS: Final = 60.0
 """How long an idle connection is kept."""
+_MOST_WAITING: Final = 1024
+"""The most requests that wait for a connection at once; further ones are refused without waiting."""
 
 
 class ConnectionPool:
@@ -29,15 +31,19 @@ class ConnectionPool:
         self,
         *,
         limit: int,
+        queue_seconds: float = 1.0,
         connect_timeout_seconds: float | None = None,
         headers: Mapping[str, str] | None = None,
         proxy: UpstreamProxyEntry | None = None,
     ) -> None:
         """`limit` bounds the connections to all hosts together; `headers` go with every request.
 
+        A request waits for one of them at most `queue_seconds`. A connection that becomes free goes to whoever has the
+        fewest: an upstream that hangs keeps what it has, and gets no more of them than others that wait.
         `proxy` is the HTTP proxy of the hosts that it carries. Tunnels through it are kept like other connections.
         """
-        self._limit = limit
+        self._slots = FairSlots(limit, _MOST_WAITING)
+        self._queue_seconds = queue_seconds
         self._proxy = proxy
         self._connect_timeout_seconds = connect_timeout_seconds
         self._headers = headers
@@ -65,18 +71,29 @@ class ConnectionPool:
         headers: Mapping[str, str],
         final_headers: Mapping[str, str] = MappingProxyType({}),
         body: bytes = b"",
+        owner: str = "",
+        on_queue: Callable[[bool], None] | None = None,
         on_sent: Callable[[], None] | None = None,
     ) -> UpstreamAnswer:
         """Sends a request, and returns when the headers of the answer have arrived; `finish` must follow then.
 
-        `final_headers` win over `headers`. `on_sent` is called as soon as the upstream may receive the request.
-        Raises aiohttp's errors, and ValueError for a header that would be several lines.
+        `final_headers` win over `headers`. The owners share the connections fairly. `on_queue` is called with True when
+        the request begins to wait for a connection, and with False when it no longer does; `on_sent` is called as soon
+        as the upstream may receive the request.
+        Raises NoFreeConnection, aiohttp's errors, and ValueError for a header that would be several lines.
         """
         self.active += 1
         try:
             session = self._session or self._open_session()
             return await session.send(
-                method, url, headers=headers, final_headers=final_headers, body=body, on_sent=on_sent
+                method,
+                url,
+                headers=headers,
+                final_headers=final_headers,
+                body=body,
+                owner=owner,
+                on_queue=on_queue,
+                on_sent=on_sent,
             )
         except BaseException:
             self.active -= 1
@@ -91,7 +108,7 @@ class ConnectionPool:
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str]
     ) -> AsyncGenerator[UpstreamAnswer, None]:
-        """Yields the answer to a request, whose headers have arrived. Raises aiohttp's errors."""
+        """Yields the answer to a request, whose headers have arrived. Raises NoFreeConnection and aiohttp's errors."""
         answer = await self.send(method, url, headers=headers)
         try:
             yield answer
@@ -105,11 +122,12 @@ class ConnectionPool:
             self._connector = self._session = None
 
     def _open_session(self) -> UpstreamSession:
-        self._connector = _Connector(
-            limit=self._limit, keepalive_timeout=_KEEP_SECONDS, socket_factory=self._new_socket
-        )
+        # The slots are its limit: aiohttp would let a request wait for ever, and would not say that it does.
+        self._connector = _Connector(limit=0, keepalive_timeout=_KEEP_SECONDS, socket_factory=self._new_socket)
         self._session = UpstreamSession(
             self._connector,
+            self._slots,
+            queue_seconds=self._queue_seconds,
             headers=self._headers,
             proxy=self._proxy,
             connect_timeout_seconds=self._connect_timeout_seconds,

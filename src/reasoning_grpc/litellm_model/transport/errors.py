@@ -19,6 +19,10 @@ class ExchangeClosed(Exception):
     """The caller has left before the request was sent, so it is not sent."""
 
 
+class NoFreeConnection(Exception):
+    """All connections of the pool stayed in use, which says nothing about the upstream. Nothing was sent."""
+
+
 class AnswerTooLarge(ValueError):
     """An answer is longer than `max_answer_bytes`, or its compression is broken or unknown."""
 

@@ -34,6 +34,8 @@ class TransportLimits:
 
     connections: int = 1024
     """Most connections to all upstreams together; further calls wait for one."""
+    queue_seconds: float = 1.0
+    """How long a call waits for a connection while all are in use."""
     connect_timeout_seconds: float = 5.0
     proxy: UpstreamProxyEntry | None = None
     """The HTTP proxy of the upstreams that it carries. None: all are reached directly."""
@@ -47,10 +49,16 @@ class TransportLimits:
 class Exchange:
     """One POST through the pool, and its answer. Closing it stops the upstream."""
 
-    def __init__(self, pool: ConnectionPool, limits: TransportLimits, headers: Mapping[str, str]) -> None:
-        """`headers` go with the request; they win over those that `send` gets."""
+    def __init__(
+        self, pool: ConnectionPool, limits: TransportLimits, headers: Mapping[str, str], owner: str = ""
+    ) -> None:
+        """`headers` go with the request; they win over those that `send` gets.
+
+        The owners share the connections of the pool fairly.
+        """
         self._pool = pool
         self._headers = headers
+        self._owner = owner
         self.limits = limits
         self._answer: UpstreamAnswer | None = None
         self._inflater: Inflater | None = None
@@ -62,23 +70,33 @@ class Exchange:
         """The MIME type of the answer; empty when it has none, and before it has arrived."""
         self.waited_seconds = 0.0
         """Time spent waiting for the upstream so far."""
+        self._queued_seconds = 0.0
+        self._queued_since: float | None = None
+        """When the wait for a connection began; None while the request does not wait for one."""
         self.is_sent = False
         """Whether the upstream may have received the request."""
 
     async def send(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> None:
         """Sends the request, and returns when the headers of the answer have arrived.
 
-        Raises HttpFailure, or aiohttp's errors, for `failures` to read, and ExchangeClosed.
+        Raises HttpFailure, NoFreeConnection, or aiohttp's errors, for `failures` to read, and ExchangeClosed.
         """
         if self._is_closed:
             raise ExchangeClosed
         started = monotonic()
         try:
             answer = await self._pool.send(
-                "POST", url, headers=headers, final_headers=self._headers, body=body, on_sent=self._record_sent
+                "POST",
+                url,
+                headers=headers,
+                final_headers=self._headers,
+                body=body,
+                owner=self._owner,
+                on_queue=self._record_queue,
+                on_sent=self._record_sent,
             )
         finally:
-            self.waited_seconds += monotonic() - started
+            self.waited_seconds += monotonic() - started - self._queued_seconds
         self._answer = answer
         self.content_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         encoding = answer.headers.get("Content-Encoding", "identity").lower()
@@ -86,6 +104,16 @@ class Exchange:
             self._inflater = Inflater(encoding)
         if not 200 <= answer.status < 300:
             raise HttpFailure(answer.status, answer.headers, await self._read_error_body())
+
+    def count_queued_seconds(self) -> float:
+        """Returns how long the request has waited for a connection so far, because all of them were in use."""
+        if self._queued_since is None:
+            return self._queued_seconds
+        return self._queued_seconds + monotonic() - self._queued_since
+
+    def _record_queue(self, is_waiting: bool) -> None:
+        self._queued_seconds = self.count_queued_seconds()
+        self._queued_since = monotonic() if is_waiting else None
 
     def _record_sent(self) -> None:
         self.is_sent = True

@@ -20,14 +20,15 @@ class HttpTransport:
         self.limits = limits
         self.pool = ConnectionPool(
             limit=limits.connections,
+            queue_seconds=limits.queue_seconds,
             connect_timeout_seconds=limits.connect_timeout_seconds,
             headers=_HEADERS,
             proxy=limits.proxy,
         )
 
-    def open_exchange(self, headers: Mapping[str, str]) -> Exchange:
-        """Returns an exchange whose request will carry these headers too."""
-        return Exchange(self.pool, self.limits, {**headers, "Accept-Encoding": "identity"})
+    def open_exchange(self, headers: Mapping[str, str], owner: str = "") -> Exchange:
+        """Returns an exchange whose request will carry these headers too. Owners share the connections fairly."""
+        return Exchange(self.pool, self.limits, {**headers, "Accept-Encoding": "identity"}, owner)
 
     def open_dry_exchange(self) -> Exchange:
         """Returns an exchange that sends nothing, and whose answer is empty."""

@@ -9,7 +9,7 @@ import asyncio
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Final
 
@@ -21,7 +21,9 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from reasoning_grpc.config import UpstreamProxyEntry
+from reasoning_grpc.domain import FairSlots
 from reasoning_grpc.litellm_model.transport.answer import UpstreamAnswer
+from reasoning_grpc.litellm_model.transport.errors import NoFreeConnection
 
 _USER_AGENT: Final[Mapping[str, str]] = {"User-Agent": "reasoning-grpc"}
 _MAX_TARGETS: Final = 1024
@@ -47,18 +49,25 @@ class _Target:
 
 
 class UpstreamSession:
-    """Sends requests over the connections of one connector."""
+    """Sends requests over the connections of one connector, each of which takes one of the given slots."""
 
     def __init__(
         self,
         connector: aiohttp.BaseConnector,
+        slots: FairSlots,
         *,
+        queue_seconds: float,
         headers: Mapping[str, str] | None,
         proxy: UpstreamProxyEntry | None,
         connect_timeout_seconds: float | None,
     ) -> None:
-        """`headers` go with every request, and lose against its own headers."""
+        """`headers` go with every request, and lose against its own headers.
+
+        A request waits for a slot at most `queue_seconds`. The connector itself must have no limit.
+        """
         self._connector = connector
+        self._slots = slots
+        self._queue_seconds = queue_seconds
         self._headers = headers
         self._proxy = proxy
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_seconds)
@@ -72,19 +81,28 @@ class UpstreamSession:
         headers: Mapping[str, str],
         final_headers: Mapping[str, str] = MappingProxyType({}),
         body: bytes = b"",
+        owner: str = "",
+        on_queue: Callable[[bool], None] | None = None,
         on_sent: Callable[[], None] | None = None,
     ) -> UpstreamAnswer:
         """Sends a request, and returns when the headers of the answer have arrived; `final_headers` win over `headers`.
 
-        `on_sent` is called as soon as the upstream may receive the request.
-        Raises aiohttp's errors, and ValueError for a header that would be several lines.
+        `on_queue` is called with True when the request begins to wait for a slot, which the owners share fairly, and
+        with False when it no longer does. `on_sent` is called as soon as the upstream may receive the request.
+        Raises NoFreeConnection, aiohttp's errors, and ValueError for a header that would be several lines.
         """
         target = self._find_target(method, url)
         head = _write_head(target, headers, final_headers, len(body))
+        if not self._slots.try_take(owner):
+            await self._wait_for_slot(owner, on_queue)
         try:
             connection = await self._connector.connect(target.request, [], self._timeout)
-        except TimeoutError as exc:
-            raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {target.request.url}") from exc
+        except BaseException as exc:
+            self._slots.give_back(owner)
+            if isinstance(exc, TimeoutError):
+                raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {target.request.url}") from exc
+            raise
+        connection.add_callback(partial(self._slots.give_back, owner))  # when it is released or closed
         answer = UpstreamAnswer(connection)
         try:
             protocol = self._begin(answer, connection, head, body)
@@ -103,6 +121,17 @@ class UpstreamSession:
             raise
         answer.begin(message.code, message.headers, content)
         return answer
+
+    async def _wait_for_slot(self, owner: str, on_queue: Callable[[bool], None] | None) -> None:
+        """Takes a slot, for which it waits. Raises NoFreeConnection."""
+        if on_queue is not None:
+            on_queue(True)
+        try:
+            if not await self._slots.take(owner, self._queue_seconds):
+                raise NoFreeConnection
+        finally:
+            if on_queue is not None:
+                on_queue(False)
 
     @staticmethod
     def _begin(answer: UpstreamAnswer, connection: Connection, head: bytes, body: bytes) -> ResponseHandler:
