@@ -14,7 +14,7 @@ from tests.support.chart_envoy import (
     SERVER_NAME,
     EnvoyFiles,
     Ports,
-    read_counter,
+    read_count,
     running_envoy,
     wait_for_status,
     write_files,
@@ -78,9 +78,9 @@ async def test_envoy_encrypts_on_both_sides_and_takes_a_new_secret(
 
             files.replace_secret(second, "second")
             await wait_for_certificate(ports, files)
-            handshakes = await read_counter(ports, "cluster.reasoning.ssl.handshake")
+            handshakes = await read_count(ports, "ssl.handshake")
             async with asyncio.timeout(PATIENCE_SECONDS), open_channel(ports, second) as channel:
-                while await read_counter(ports, "cluster.reasoning.ssl.handshake") < handshakes + 2:
+                while await read_count(ports, "ssl.handshake") < handshakes + 2:
                     assert await call(channel) == "Hello"
 
 
@@ -103,5 +103,5 @@ async def test_envoy_calls_no_server_with_another_certificate(
                 await stub.Complete(a_wire_request(), timeout=PATIENCE_SECONDS, wait_for_ready=True)
 
             assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
-            assert await read_counter(ports, "cluster.reasoning.ssl.fail_verify_error") > 0
+            assert await read_count(ports, "ssl.fail_verify_error") > 0
     assert upstream.requests == []

@@ -2,19 +2,17 @@
 
 import asyncio
 import re
-import urllib.error
-import urllib.request
-from asyncio.subprocess import DEVNULL
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from asyncio.subprocess import Process
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 import trustme
 
-from scripts.check_envoy import ENVOY
 from tests.support.chart import OPTIONS, render
+from tests.support.envoy import read_counts, running_process
 from tests.support.ports import find_port
 from tests.support.upstream import PATIENCE_SECONDS
 
@@ -82,37 +80,18 @@ def write_files(folder: Path, option: str, authority: trustme.CA | None = None) 
     return files
 
 
-@asynccontextmanager
-async def running_envoy(files: EnvoyFiles) -> AsyncIterator[None]:
-    """Runs Envoy on its files."""
-    arguments = ["-c", str(files.config), "--disable-hot-restart", "--concurrency", "1", "--log-level", "error"]
-    process = await asyncio.create_subprocess_exec(ENVOY, *arguments, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
-    try:
-        yield
-    finally:
-        process.kill()
-        await process.wait()
-
-
-async def read_page(address: str) -> tuple[int, str]:
-    """Returns the HTTP status of a page and its text; 0 and nothing while nobody answers."""
-
-    def read() -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as exc:
-            with exc:
-                return exc.code, exc.read().decode()
-        except (urllib.error.URLError, ConnectionError):
-            return 0, ""
-
-    return await asyncio.to_thread(read)
+def running_envoy(files: EnvoyFiles) -> AbstractAsyncContextManager[Process]:
+    """Runs Envoy on its files, and yields the process at its start."""
+    return running_process(files.config, files.folder / "envoy.log")
 
 
 async def read_status(address: str) -> int:
     """Returns the HTTP status of a page; 0 while nobody answers."""
-    return (await read_page(address))[0]
+    try:
+        async with aiohttp.ClientSession() as session, session.get(address) as response:
+            return response.status
+    except aiohttp.ClientConnectionError:
+        return 0
 
 
 async def wait_for_status(address: str, wanted: int) -> None:
@@ -124,7 +103,7 @@ async def wait_for_status(address: str, wanted: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def read_counter(ports: Ports, name: str) -> int:
-    """Returns one of Envoy's counters."""
-    _, text = await read_page(f"http://127.0.0.1:{ports.admin}/stats?filter=^{re.escape(name)}$")
-    return int(text.rpartition(": ")[2] or 0)
+async def read_count(ports: Ports, name: str) -> int:
+    """Returns one of Envoy's counters of the servers."""
+    async with aiohttp.ClientSession() as session:
+        return (await read_counts(session, f"http://127.0.0.1:{ports.admin}")).get(name, 0)

@@ -20,6 +20,7 @@ from tests.support.upstream import PATIENCE_SECONDS
 
 FOLDER: Final = ROOT / "deploy" / "envoy"
 CLUSTER: Final = "reasoning"
+CLUSTER_PREFIX: Final = f"cluster.{CLUSTER}."
 _SHORT_BACKOFFS: Final = tuple((f"grpc.{name}_reconnect_backoff_ms", 100) for name in ("initial", "min", "max"))
 _CHANNEL_OPTIONS: Final = (("grpc.enable_retries", 0), *_SHORT_BACKOFFS)
 """A client without retries of its own, which finds an Envoy soon after it listens."""
@@ -53,12 +54,9 @@ class Envoy:
         """The URL of the service's methods."""
         return f"http://{self.address}/reasoning_grpc.v1.ReasoningService/"
 
-    async def read_counts(self, prefix: str = f"cluster.{CLUSTER}.") -> Mapping[str, int]:
+    async def read_counts(self, prefix: str = CLUSTER_PREFIX) -> Mapping[str, int]:
         """Returns Envoy's counters and gauges whose names begin with this prefix, without it."""
-        async with self.session.get(f"{self.admin}/stats", params={"type": "All"}) as response:
-            lines = (await response.text()).splitlines()
-        pairs = (line.partition(": ")[::2] for line in lines if line.startswith(prefix))
-        return {name.removeprefix(prefix): int(value) for name, value in pairs if value.isdecimal()}
+        return await read_counts(self.session, self.admin, prefix)
 
     async def find_server_with_call(self) -> str:
         """Returns the address of the one server that has a call in flight."""
@@ -78,6 +76,14 @@ class Envoy:
     async def wait_for_servers(self, count: int) -> None:
         """Waits until Envoy sends calls to exactly this many servers."""
         await self.wait_for_count("membership_healthy", lambda healthy: healthy == count)
+
+
+async def read_counts(session: aiohttp.ClientSession, admin: str, prefix: str = CLUSTER_PREFIX) -> Mapping[str, int]:
+    """Returns the counters and gauges of an admin port whose names begin with this prefix, without it."""
+    async with session.get(f"{admin}/stats", params={"type": "All"}) as response:
+        lines = (await response.text()).splitlines()
+    pairs = (line.partition(": ")[::2] for line in lines if line.startswith(prefix))
+    return {name.removeprefix(prefix): int(value) for name, value in pairs if value.isdecimal()}
 
 
 def read_settings(name: str) -> Settings:
@@ -167,7 +173,7 @@ async def running_envoy(
     file, log = folder / f"{listen}-{name}", folder / f"{listen}.log"
     file.write_text(yaml.safe_dump(settings))
     async with AsyncExitStack() as stack:
-        process = await stack.enter_async_context(_running(file, log))
+        process = await stack.enter_async_context(running_process(file, log))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         address = f"127.0.0.1:{listen}"
         channel = await stack.enter_async_context(_connect(address, credentials))
@@ -178,8 +184,8 @@ async def running_envoy(
 
 
 @asynccontextmanager
-async def _running(file: Path, log: Path) -> AsyncIterator[Process]:
-    """Runs the process, beside other Envoys."""
+async def running_process(file: Path, log: Path) -> AsyncIterator[Process]:
+    """Runs Envoy with the configuration in this file, beside other Envoys, and yields the process at its start."""
     options = ["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning", "--log-path", str(log)]
     process = await asyncio.create_subprocess_exec(
         ENVOY, "-c", file, *options, cwd=ROOT, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
