@@ -10,15 +10,18 @@ from reasoning_grpc.v1 import usage_pb2
 from tests.support.agent import (
     DEFAULT_TOKENS,
     PRICES,
+    PlannedCall,
     agent_config,
     collect_events,
     collect_until_failure,
     find_finish,
     join_text,
+    list_executions,
     list_kinds,
     list_outcomes,
     list_purposes,
     name_end,
+    name_status,
     plan_call,
     read_texts,
     reasoning_request,
@@ -43,6 +46,19 @@ async def test_a_fenced_plan_needs_no_repair(upstream: FakeUpstream) -> None:
         events = await collect_events(running, reasoning_request())
 
     assert list_purposes(events[-1].completed.model_calls) == ["STEP", "STEP", "SYNTHESIS"]
+    assert name_end(find_finish(events)) == "FINISHED"
+
+
+async def test_deep_arguments_in_a_plan_fail_the_tool_call(upstream: FakeUpstream) -> None:
+    """Arguments that are nested too deeply to be read do not end the run: the tool call has a bad argument."""
+    upstream.reply(write_plan(PlannedCall("count", "[" * 3_000), PlannedCall("weather", '{"city":' * 1_500)))
+    upstream.reply(write_plan())
+    upstream.reply("Hello")
+
+    async with serving(agent_config(upstream)) as running:
+        events = await collect_events(running, reasoning_request())
+
+    assert [name_status(each) for each in list_executions(events)] == ["INVALID_ARGUMENTS"] * 2
     assert name_end(find_finish(events)) == "FINISHED"
 
 

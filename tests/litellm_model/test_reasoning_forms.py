@@ -149,3 +149,17 @@ def test_details_go_back_as_they_were() -> None:
         {"type": "reasoning.text", "signature": "EqQB", "format": "anthropic-claude-v1", "text": "bare"},
         {"type": "reasoning.encrypted", "data": "opaque", "format": "anthropic-claude-v1"},
     ]
+
+
+@pytest.mark.parametrize("opaque", ["[" * 20_000, '{"a":' * 20_000 + "1" + "}" * 20_000], ids=["cut", "whole"])
+def test_deep_json_is_no_detail(opaque: str) -> None:
+    """OpenRouter gets a signature, and redacted reasoning, as they are if they are JSON that is nested too deeply."""
+    answer = _answer(Reasoning(redacted=opaque.encode()))
+    answer = replace(answer, content=(Part(Reasoning("hm"), signature=opaque), *answer.content))
+
+    written, _ = _write("openrouter/google/gemini-3.1-pro-preview", HI, answer, HI)
+
+    assert written[1]["reasoning_details"] == [
+        {"type": "reasoning.text", "signature": opaque, "format": "anthropic-claude-v1", "text": "hm"},
+        {"type": "reasoning.encrypted", "data": opaque, "format": "anthropic-claude-v1"},
+    ]

@@ -58,7 +58,7 @@ def _complete_arguments(text: str, schema: str) -> str:
     try:
         json.loads(text)
         return text
-    except ValueError:
+    except (ValueError, RecursionError):
         if text.lstrip().startswith("{"):  # an object after all, but a broken one
             return text
         known: Any = json.loads(schema) if schema else {}

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from reasoning_grpc.litellm_model.lenient import Json, read_label, read_list
+from reasoning_grpc.litellm_model.lenient import Json, decode_object, read_label, read_list
 
 PART_BREAK: Final = "\n\n"
 """The text between two parts of reasoning."""
@@ -45,14 +45,14 @@ def sign_message(item: Json) -> str:
 
 def read_signature(signature: str) -> dict[str, str]:
     """Returns the members that a signature holds; empty for a signature that no item had."""
-    members = _decode(signature)
+    members = decode_object(signature)
     known = (*_OF_REASONING, *_OF_MESSAGE)
     return {name: value for name, value in members.items() if name in known and isinstance(value, str)}
 
 
 def restore_reasoning(text: str, signature: str) -> Json:
     """Returns the reasoning item that had this text and this signature. A text that was changed is one summary."""
-    parts = list(_split(text, read_list(_decode(signature).get(_PARTS))))
+    parts = list(_split(text, read_list(decode_object(signature).get(_PARTS))))
     if PART_BREAK.join(part for _, part in parts) != text:
         parts = [(_SUMMARY, text)] if text else []
     written = {member: [_write_part(member, part) for each, part in parts if each == member] for member in _TYPES}
@@ -80,11 +80,3 @@ def _select(item: Json, names: tuple[str, ...]) -> Json:
 
 def _encode(members: Json) -> str:
     return msgspec.json.encode(members).decode() if members else ""
-
-
-def _decode(signature: str) -> Json:
-    try:
-        members: Any = msgspec.json.decode(signature)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return {}
-    return members if isinstance(members, dict) else {}

@@ -6,6 +6,8 @@ Upstreams leave out optional fields, send null, or send another type. No reader 
 import re
 from typing import Any
 
+import msgspec
+
 Json = dict[str, Any]
 """A JSON object."""
 
@@ -18,6 +20,14 @@ def read_text(value: object) -> str:
 def read_object(value: object) -> Json:
     """Returns the value itself if it is an object, else an empty object."""
     return value if isinstance(value, dict) else {}
+
+
+def decode_object(text: str) -> Json:
+    """Returns the object that a JSON text holds; empty for any other text, also for one that is nested too deeply."""
+    try:
+        return read_object(msgspec.json.decode(text))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def read_list(value: object) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from reasoning_grpc.domain.events import ReasoningDelta
-from reasoning_grpc.litellm_model.lenient import Json, read_objects, read_text
+from reasoning_grpc.litellm_model.lenient import Json, decode_object, read_objects, read_text
 
 _ENCRYPTED: Final = "reasoning.encrypted"
 _TEXT: Final = "reasoning.text"
@@ -49,10 +49,7 @@ def _select(detail: Json) -> Json:
     return {name: detail[name] for name in _MEMBERS if isinstance(detail.get(name), str | int)}
 
 
-def _decode(opaque: str) -> Json | None:
-    """Returns the detail that an opaque value holds; None where the value did not come from here."""
-    try:
-        detail = msgspec.json.decode(opaque)
-    except msgspec.DecodeError:
-        return None
-    return _select(detail) if isinstance(detail, dict) and "type" in detail else None
+def _decode(opaque: str) -> Json:
+    """Returns the detail that an opaque value holds; empty where the value did not come from here."""
+    detail = decode_object(opaque)
+    return _select(detail) if "type" in detail else {}
