@@ -40,6 +40,7 @@ _STOPS: Final = "tests/server/test_stopping.py::"
 _DRAIN: Final = "tests/cli/test_drain.py::"
 _SIGNALS: Final = "tests/cli/test_signals.py::"
 _BUGS: Final = "tests/rpc/test_faults.py::"
+_LATE_BUGS: Final = "tests/server/test_bugs.py::test_a_bug_carries_the_progress"
 _TOOLS: Final = "tests/agent/test_agent_tools.py::"
 _CUT_CALLS: Final = "tests/server/test_cut_calls.py::"
 
@@ -460,10 +461,18 @@ SERVER_CASES: Final = (
     Case(
         number=32,
         fault="A bug of the server that raises an exception.",
-        complete=(_BUGS + "test_a_bug_of_the_server_is_internal", _BUGS + "test_a_bug_does_not_stop_the_server"),
-        stream=(_BUGS + "test_a_bug_of_the_server_is_internal", _BUGS + "test_a_bug_during_a_stream_is_internal"),
-        agent="The test replaces the engine, which holds every path.",
-        classifier="The test replaces the engine, which holds every path.",
+        complete=(
+            _BUGS + "test_a_bug_of_the_server_is_internal",
+            _BUGS + "test_a_bug_does_not_stop_the_server",
+            f"{_LATE_BUGS}[passthrough-Complete",
+        ),
+        stream=(
+            _BUGS + "test_a_bug_of_the_server_is_internal",
+            _BUGS + "test_a_bug_during_a_stream_is_internal",
+            f"{_LATE_BUGS}[passthrough-StreamComplete",
+        ),
+        agent=(f"{_LATE_BUGS}[agent-",),
+        classifier=(f"{_LATE_BUGS}[classifier-",),
     ),
     Case(
         number=33,

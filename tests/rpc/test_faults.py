@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import grpc
@@ -13,19 +11,9 @@ import pytest
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.domain import RouteDecision, RouteSource, RoutingMode
 from reasoning_grpc.domain.events import ContentDelta, Started, StreamEvent
-from reasoning_grpc.quotas import MemoryQuotas
-from reasoning_grpc.rpc.admission import Admission
-from reasoning_grpc.rpc.authentication import Callers
-from reasoning_grpc.rpc.calls_in_flight import CallTracker
-from reasoning_grpc.rpc.convert import Caps
-from reasoning_grpc.rpc.interceptor import CallInterceptor
-from reasoning_grpc.rpc.service import ReasoningService
-from reasoning_grpc.server.listener import SERVICE
-from reasoning_grpc.v1.reasoning_service_pb2_grpc import (
-    ReasoningServiceStub,
-    add_ReasoningServiceServicer_to_server,
-)
+from reasoning_grpc.v1.reasoning_service_pb2_grpc import ReasoningServiceStub
 from tests.support.factories import a_stream_request, a_wire_request
+from tests.support.served_engine import serving_engine
 from tests.support.upstream import PATIENCE_SECONDS
 from tests.support.wire_calls import expect_failure, read_first_delta, start_every_call
 
@@ -56,37 +44,6 @@ class BrokenEngine:
     def list_models(self, *_: object) -> None:
         """See `Engine.list_models`."""
         raise self._fault()
-
-
-@dataclass(frozen=True)
-class BrokenServer:
-    """A server around a broken engine, and the tracker of its calls."""
-
-    channel: grpc.aio.Channel
-    tracker: CallTracker
-
-
-@asynccontextmanager
-async def serving_engine(engine: Any) -> AsyncIterator[BrokenServer]:
-    """Serves an engine behind the real service and interceptor, and yields the running server."""
-    tracker = CallTracker()
-    interceptor = CallInterceptor(
-        service=SERVICE,
-        callers=Callers(()),
-        tracker=tracker,
-        admission=Admission(),
-        quotas=MemoryQuotas(),
-        max_request_bytes=65_536,
-    )
-    server = grpc.aio.server(interceptors=[interceptor])
-    add_ReasoningServiceServicer_to_server(ReasoningService(engine, Caps()), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield BrokenServer(channel, tracker)
-    finally:
-        await server.stop(None)
 
 
 FAULTS = [

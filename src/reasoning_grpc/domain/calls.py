@@ -1,6 +1,6 @@
 """One call to the server: its caller, its deadline, and what its log line reports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -108,8 +108,9 @@ class CallReport:
     paused_state: str = ""
     """The id of the state of the run when it pauses. Empty when it does not."""
     events: int = 0
-    progress: "Progress | None" = None
-    """The progress of a call that did not complete, for the status of one that the server cuts. It is not logged."""
+    read_progress: "Callable[[], Progress | None]" = lambda: None
+    """Reads how far the call has come, for the status of one that fails; None as long as no upstream was reached. It is
+    not logged."""
     upstream_message: str = ""
     """The redacted sentence of the provider that refused a model call last, whatever became of the request."""
     required_wire: str = ""

@@ -142,12 +142,14 @@ class Engine:
         return await self._table.list_page(model_filter, page_size, page_token, context.caller)
 
     def _open_ledger(self, context: CallContext) -> Ledger:
-        return Ledger(
+        ledger = Ledger(
             response_id=create_id("rsp_"),
             arrival_time=context.arrival_time,
             clock=read_clock,
             queue_seconds=context.queue_seconds,
         )
+        context.report.read_progress = ledger.read_progress
+        return ledger
 
     async def _decide(
         self,

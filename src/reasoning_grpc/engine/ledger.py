@@ -235,6 +235,10 @@ class Ledger:
             self._close_interrupted(self._open, failure, elapsed)
         if isinstance(failure, UpstreamError):
             self.is_reached = self.is_reached or failure.is_upstream_reached
+        return self.read_progress()
+
+    def read_progress(self) -> Progress | None:
+        """Returns how far the request has come; None as long as no upstream was reached."""
         usage = self.account.usage()
         if not self.is_reached and usage is None:
             return None

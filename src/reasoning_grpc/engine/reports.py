@@ -11,7 +11,6 @@ def report_failure(error: BaseException, ledger: Ledger, context: CallContext) -
     progress = ledger.close(error)
     if isinstance(error, ReasoningError):
         error.progress = progress
-    context.report.progress = progress
     if progress is not None:
         context.report.usage, context.report.cost = progress.usage, progress.cost
 

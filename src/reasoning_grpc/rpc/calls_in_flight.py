@@ -95,7 +95,7 @@ class CallTracker:
         if task.uncancel():  # the client has cancelled the call at the same time
             return None
         error = ServerShuttingDown(retry_after_seconds=_RETRY_SECONDS)
-        error.progress = report.progress
+        error.progress = report.read_progress()
         return error
 
     def _find_retry_seconds(self, call: CallContext | None) -> float:

@@ -134,7 +134,7 @@ class ServedMethod:
                 record_end(method, call, call.infer_end_status(), logging.INFO)
                 raise
             else:  # if it were passed on, the client would wait until its deadline
-                status = internal_status(call.request_id)
+                status = internal_status(call.request_id, call.report.read_progress())
                 record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         except (ClientGone, grpc.aio.InternalError):  # the latter, when the initial metadata could not be sent
             record_end(method, call, call.infer_end_status(), logging.INFO)
@@ -145,7 +145,7 @@ class ServedMethod:
         except grpc.aio.AbortError:
             raise
         except Exception:
-            status = internal_status(call.request_id)
+            status = internal_status(call.request_id, call.report.read_progress())
             record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         abortion = _abort(context, status, () if quota is None else quota.list_trailers())
         del context, _requests  # both hold the error that ends this frame, whose traceback holds the frame

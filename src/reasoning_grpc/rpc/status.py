@@ -106,12 +106,13 @@ def call_status(error: errors.ReasoningError, request_id: str, *, passes_upstrea
     return _status(code, error.reason, message, parts, retry_after)
 
 
-def internal_status(request_id: str) -> CallStatus:
+def internal_status(request_id: str, progress: errors.Progress | None) -> CallStatus:
     """Returns the status of a call with an unexpected failure. It says nothing about the failure."""
     code, reason, message = grpc.StatusCode.INTERNAL, "INTERNAL", "internal error"
-    return _status(
-        code, reason, message, [_encode_plain_start(code, message, reason), _encode_request_info(request_id)]
-    )
+    parts = [_encode_plain_start(code, message, reason), _encode_request_info(request_id)]
+    if progress is not None:
+        parts.append(_encode(convert.interruption(progress)))
+    return _status(code, reason, message, parts)
 
 
 def _list_upstream_message(error: errors.UpstreamError) -> dict[str, str]:
