@@ -1,6 +1,7 @@
 """When a LiteLLM proxy fails, the last list is kept and the failure is reported; recovery needs no operator."""
 
 import asyncio
+import errno
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
@@ -228,9 +229,10 @@ async def test_a_failure_is_logged_once(upstream: FakeUpstream, caplog: pytest.L
 
 
 class BrokenListing:
-    """A list whose reading raises an error that is not one of ours."""
+    """A list whose reading raises an exception that is not one of our errors."""
 
-    def __init__(self) -> None:
+    def __init__(self, exception: Exception) -> None:
+        self._exception = exception
         self.readings = 0
         self.closed = False
         self.read_twice = asyncio.Event()
@@ -240,7 +242,7 @@ class BrokenListing:
         self.readings += 1
         if self.readings == 2:
             self.read_twice.set()
-        raise ZeroDivisionError("sk-secret")
+        raise self._exception
 
     async def aclose(self) -> None:
         """See `ModelListing.aclose`."""
@@ -249,7 +251,7 @@ class BrokenListing:
 
 async def test_a_fault_of_our_own_does_not_end_the_reading(caplog: pytest.LogCaptureFixture) -> None:
     """An unexpected error is logged with its traceback and reported as INTERNAL, and the next reading follows."""
-    listing = BrokenListing()
+    listing = BrokenListing(ZeroDivisionError("sk-secret"))
     models = ProxyModels(listing, ttl_seconds=SOON)
 
     models.start()
@@ -262,3 +264,19 @@ async def test_a_fault_of_our_own_does_not_end_the_reading(caplog: pytest.LogCap
     assert (status.stale, status.failure) == (True, "INTERNAL")
     assert listing.closed
     assert caplog.records[0].exc_info is not None
+
+
+@pytest.mark.parametrize("shortage", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
+async def test_a_shortage_is_no_fault_of_our_own(shortage: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """A shortage of memory or files is reported as SERVER_OVERLOADED, and logged once, without a traceback."""
+    listing = BrokenListing(shortage)
+    models = ProxyModels(listing, ttl_seconds=SOON)
+
+    models.start()
+    await listing.read_twice.wait()
+    await models.aclose()
+
+    assert models.get_status().failure == "SERVER_OVERLOADED"
+    (record,) = caplog.records
+    assert (record.levelno, record.exc_info) == (logging.WARNING, None)
+    assert record.__dict__["reason"] == "SERVER_OVERLOADED"

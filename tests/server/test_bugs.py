@@ -1,10 +1,11 @@
-"""A bug of the server in a call that has reached an upstream.
+"""A bug of the server, and a shortage of its own, in a call that has reached an upstream.
 
 The span of a model call raises the exception when it ends, so after the deltas of the answer. It stands for any code of
 ours that runs within a call.
 """
 
 import asyncio
+import errno
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -39,6 +40,18 @@ BUGS: Final = [
     pytest.param(lambda: RuntimeError("secret"), id="an exception"),
     pytest.param(lambda: asyncio.CancelledError("secret"), id="a cancellation from inside the server"),
 ]
+SHORTAGES: Final = [
+    pytest.param(MemoryError, id="memory"),
+    pytest.param(lambda: OSError(errno.EMFILE, "secret"), id="files of the process"),
+    pytest.param(lambda: OSError(errno.ENFILE, "secret"), id="files of the machine"),
+    pytest.param(lambda: chain_errors(RuntimeError("secret"), MemoryError()), id="memory, in the chain"),
+]
+
+
+def chain_errors(error: Exception, cause: Exception) -> Exception:
+    """Returns the error with its cause."""
+    error.__cause__ = cause
+    return error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +140,29 @@ async def test_a_bug_carries_the_progress(
     assert record.exc_info is not None
 
 
+@pytest.mark.parametrize("fault", SHORTAGES)
+@pytest.mark.parametrize(("name", "method"), CALLS)
+async def test_a_shortage_carries_the_progress(
+    upstream: FakeUpstream,
+    judge: FakeUpstream,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    method: str,
+    fault: Fault,
+) -> None:
+    """A shortage in any part of the server is SERVER_OVERLOADED, with a delay as long as nothing was sent."""
+    path = create_path(name, upstream, judge)
+
+    failed = await fail(path, fault, method)
+
+    assert (failed.code, failed.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_OVERLOADED")
+    assert failed.retry_after_seconds == (None if path.characters else 1.0)
+    check_progress(failed, path)
+    record = find_call_record(caplog)
+    assert record.levelno == logging.WARNING
+    assert record.exc_info is not None
+
+
 def check_progress(failed: CallFailed, path: Path) -> None:
     """Checks that a failure says how far its call had come, and no text of the exception."""
     progress = failed.interruption
@@ -137,6 +173,20 @@ def check_progress(failed: CallFailed, path: Path) -> None:
     assert progress.usage.total_tokens == path.tokens
     assert progress.HasField("cost")
     assert "secret" not in f"{failed} {failed.metadata}"
+
+
+@pytest.mark.parametrize("fault", SHORTAGES)
+@pytest.mark.parametrize("method", ["Complete", "StreamComplete"])
+async def test_a_shortage_before_an_upstream_is_reached(upstream: FakeUpstream, method: str, fault: Fault) -> None:
+    """A shortage before anything is sent has no Interruption, and the caller may try again after a second."""
+    path = Path(config=config_for(model_entry(upstream.api_base)), request=a_wire_request(), span=f"{CHAT}fake", end=0)
+
+    failed = await fail(path, fault, method)
+
+    assert (failed.code, failed.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_OVERLOADED")
+    assert failed.retry_after_seconds == 1.0
+    assert failed.interruption is None
+    assert upstream.requests == []
 
 
 class OddModel(LiteLLMModel):

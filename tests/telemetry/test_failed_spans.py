@@ -1,5 +1,6 @@
 """Spans say how a call failed: by mistake, upstream failure, timeout, cancellation or fault."""
 
+import errno
 import itertools
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -8,6 +9,8 @@ from typing import Any
 
 import grpc
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import StatusCode
 
 from reasoning_grpc.client import CallFailed
 from reasoning_grpc.domain import RouteDecision, RouteSource, RoutingMode
@@ -21,6 +24,7 @@ from reasoning_grpc.rpc.interceptor import CallInterceptor
 from reasoning_grpc.rpc.server_spans import ServerSpans
 from reasoning_grpc.rpc.service import ReasoningService
 from reasoning_grpc.server.listener import SERVICE as SERVICE_NAME
+from reasoning_grpc.telemetry import mark_error
 from reasoning_grpc.telemetry.export import Telemetry
 from reasoning_grpc.telemetry.plan import read_telemetry_plan
 from reasoning_grpc.v1 import completion_pb2, models_pb2
@@ -338,3 +342,21 @@ async def test_a_fault_is_exported_without_its_text(
     assert (span.status, span.events) == (("ERROR", "INTERNAL"), ())
     assert (span.attributes["rpc.grpc.status_code"], span.attributes["error.type"]) == (13, "INTERNAL")
     assert PROMPT.encode() not in b"".join(receiver.raw)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "SERVER_OVERLOADED"),
+        (OSError(errno.EMFILE, PROMPT), "SERVER_OVERLOADED"),
+        (OSError(errno.EACCES, PROMPT), "INTERNAL"),
+    ],
+)
+def test_a_shortage_is_no_fault(error: Exception, reason: str) -> None:
+    """The span of work that a shortage of memory or files ends has the reason that the caller gets."""
+    span: Any = TracerProvider(shutdown_on_exit=False).get_tracer("tests").start_span("work")
+
+    mark_error(span, error)
+
+    assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, reason)
+    assert span.attributes["error.type"] == reason

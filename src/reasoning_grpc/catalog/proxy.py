@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from reasoning_grpc.domain import ModelSource, ModelSourceKind
-from reasoning_grpc.domain.errors import UpstreamError
+from reasoning_grpc.domain.errors import UpstreamError, find_shortage
 from reasoning_grpc.llm import ServedModel
 
 _FIRST_DELAY_SECONDS: Final = 1.0
@@ -91,9 +91,11 @@ class ProxyModels:
             self._models = await self._listing.read()
         except UpstreamError as error:
             self._record_failure(error.reason, error.http_status)
-        except Exception:
-            logger.exception("the proxy's list of models cannot be read")
-            self._record_failure(_UNEXPECTED)
+        except Exception as exc:
+            shortage = find_shortage(exc)
+            if shortage is None:
+                logger.exception("the proxy's list of models cannot be read")
+            self._record_failure(_UNEXPECTED if shortage is None else shortage.reason)
         else:
             self._update_time = datetime.now(UTC)
             if self._failures:

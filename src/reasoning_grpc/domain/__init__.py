@@ -23,6 +23,7 @@ from reasoning_grpc.domain.conversation import (
     ToolCall,
     ToolResult,
 )
+from reasoning_grpc.domain.exception_chain import walk_chain
 from reasoning_grpc.domain.fair_slots import FairSlots
 from reasoning_grpc.domain.ids import create_id
 from reasoning_grpc.domain.models import (
@@ -207,4 +208,5 @@ __all__ = [
     "estimate_tokens",
     "format_amount",
     "read_clock",
+    "walk_chain",
 ]

@@ -23,15 +23,20 @@ programs log the message alone. No part of an upstream's body, of a prompt or of
 sentence stands beside it, redacted, for the log and for operators who pass it on.
 """
 
+import errno
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from reasoning_grpc.domain import Cost, RouteDecision, Usage
+from reasoning_grpc.domain import Cost, RouteDecision, Usage, walk_chain
 
 _LONGEST_VALUE = 128
 _LONGEST_VIOLATION = 256
+_SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Too many open files in this process, or on this machine, and too little memory for the system's buffers."""
+SHORTAGE_RETRY_SECONDS: Final = 1.0
+"""The time after which a process that is short of something may have enough of it again."""
 
 
 class Retry(Enum):
@@ -190,7 +195,7 @@ class CallerLimitReached(ServerError):
 
 
 class ServerOverloaded(ServerError):
-    """This process serves as many requests as it may."""
+    """This process serves as many requests as it may, or it is short of files or memory."""
 
     reason = "SERVER_OVERLOADED"
     sentence = "The server is full."
@@ -411,6 +416,20 @@ class UpstreamEmptyResponse(UpstreamError):
     reason = "UPSTREAM_EMPTY_RESPONSE"
     sentence = 'The upstream of the model "{model}" sent an empty answer.'
     retry = Retry.ONCE
+
+
+def find_shortage(exc: BaseException) -> ServerOverloaded | None:
+    """Returns the error for an exception that comes from a shortage of files or memory; None for any other.
+
+    A shortage is one of this process or machine, so it says nothing about an upstream, and is no bug.
+    """
+    if any(map(_is_shortage, walk_chain(exc))):
+        return ServerOverloaded(retry_after_seconds=SHORTAGE_RETRY_SECONDS)
+    return None
+
+
+def _is_shortage(exc: BaseException) -> bool:
+    return isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in _SHORTAGES)
 
 
 class _Values(dict[str, str]):

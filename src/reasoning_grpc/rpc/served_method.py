@@ -19,6 +19,7 @@ from reasoning_grpc.domain.errors import (
     ReasoningError,
     RequestTooLarge,
     UpstreamError,
+    find_shortage,
 )
 from reasoning_grpc.rpc.call_quota import CallQuota
 from reasoning_grpc.rpc.convert.requests import REQUEST_ID
@@ -144,9 +145,14 @@ class ServedMethod:
             status = CallStatus(grpc.StatusCode.CANCELLED, message=_STALLED)
         except grpc.aio.AbortError:
             raise
-        except Exception:
-            status = internal_status(call.request_id, call.report.read_progress())
-            record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
+        except Exception as exc:
+            if (shortage := find_shortage(exc)) is not None:
+                shortage.progress = call.report.read_progress()
+                status = call_status(shortage, call.request_id)
+                record_end(method, call, status.code.name, logging.WARNING, status.reason, exc_info=True)
+            else:
+                status = internal_status(call.request_id, call.report.read_progress())
+                record_end(method, call, "INTERNAL", logging.ERROR, status.reason, exc_info=True)
         abortion = _abort(context, status, () if quota is None else quota.list_trailers())
         del context, _requests  # both hold the error that ends this frame, whose traceback holds the frame
         return await abortion

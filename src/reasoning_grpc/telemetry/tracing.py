@@ -15,7 +15,7 @@ from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import Span, StatusCode, format_trace_id, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from reasoning_grpc.domain.errors import ReasoningError, UpstreamError
+from reasoning_grpc.domain.errors import ReasoningError, UpstreamError, find_shortage
 from reasoning_grpc.telemetry.openinference import SYSTEMS_BY_WIRE, OpenInference
 
 PREFIX: Final = "reasoning_grpc."
@@ -117,6 +117,7 @@ def mark_error(span: Span, error: BaseException, *, cancelled: str = "CANCELLED"
         case GeneratorExit() | asyncio.CancelledError():
             mark_failed(span, cancelled)
         case _:
-            mark_failed(span, _UNEXPECTED)
+            shortage = find_shortage(error)
+            mark_failed(span, _UNEXPECTED if shortage is None else shortage.reason)
     if isinstance(error, UpstreamError) and error.http_status:
         span.set_attribute(_HTTP_STATUS, error.http_status)

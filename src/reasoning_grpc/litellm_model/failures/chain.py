@@ -1,19 +1,6 @@
-"""The chain of an exception: everything that it came from."""
+"""The chain of an exception that was converted."""
 
-from collections.abc import Iterator
-
-
-def walk_chain(exc: BaseException) -> Iterator[BaseException]:
-    """Yields the exception and everything that it came from, each once."""
-    seen: set[int] = set()
-    pending: list[object] = [exc]
-    while pending:
-        link = pending.pop(0)
-        if not isinstance(link, BaseException) or id(link) in seen:
-            continue
-        seen.add(id(link))
-        yield link
-        pending += [getattr(link, "original_exception", None), link.__cause__, link.__context__]
+from reasoning_grpc.domain import walk_chain
 
 
 def drop_tracebacks(exc: BaseException) -> None:

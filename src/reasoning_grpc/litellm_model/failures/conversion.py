@@ -5,7 +5,6 @@ what the network raised, and last for litellm's class. litellm's class alone mis
 everything that our client raises as `InternalServerError` or `APIError`.
 """
 
-import errno
 import json
 import traceback
 from typing import Final
@@ -13,17 +12,18 @@ from typing import Final
 import aiohttp
 import httpx
 
-from reasoning_grpc.domain import CallContext, Deployment, Wire
+from reasoning_grpc.domain import CallContext, Deployment, Wire, walk_chain
 from reasoning_grpc.domain.errors import (
+    SHORTAGE_RETRY_SECONDS,
     ReasoningError,
     ServerOverloaded,
     UpstreamError,
     UpstreamMalformedResponse,
     UpstreamTimeout,
     UpstreamUnreachable,
+    find_shortage,
 )
 from reasoning_grpc.litellm_model.answers import ErrorInAnswer, MalformedAnswer
-from reasoning_grpc.litellm_model.failures.chain import walk_chain
 from reasoning_grpc.litellm_model.failures.error_body import ErrorBody
 from reasoning_grpc.litellm_model.failures.http_errors import convert_http_error, convert_proxy_refusal
 from reasoning_grpc.litellm_model.failures.litellm_errors import convert_litellm_error, is_expected
@@ -64,10 +64,6 @@ _NOT_CONNECTED: Final = (
 )
 """Exceptions after which the upstream cannot have received the request."""
 
-_SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""Too many open files in this process, or on this machine, and too little memory for the system's buffers."""
-_SHORTAGE_RETRY_SECONDS: Final = 1.0
-
 
 def convert_failure(
     exc: BaseException,
@@ -96,8 +92,10 @@ def convert_failure(
             sentence = find_upstream_message(body.sentence, call, context, deployment)
             error.upstream_message = error.upstream_message or sentence
         return error
-    if any(map(_is_own_shortage, chain)):
-        return ServerOverloaded(retry_after_seconds=_SHORTAGE_RETRY_SECONDS)
+    if (shortage := find_shortage(exc)) is not None:
+        return shortage
+    if any(isinstance(link, NoFreeConnection) for link in chain):
+        return ServerOverloaded(retry_after_seconds=SHORTAGE_RETRY_SECONDS)
     for link in chain:
         for exception_class, error_class in BY_EXCEPTION:
             if isinstance(link, exception_class):
@@ -115,11 +113,6 @@ def convert_failure(
     ):
         return UpstreamMalformedResponse(model=deployment.name)  # litellm breaks on what it has read
     return failure
-
-
-def _is_own_shortage(exc: BaseException) -> bool:
-    """Whether this process or machine is short of something, which says nothing about the upstream."""
-    return isinstance(exc, MemoryError | NoFreeConnection) or (isinstance(exc, OSError) and exc.errno in _SHORTAGES)
 
 
 def _find_answered_error(
