@@ -108,6 +108,27 @@ async def test_a_call_finds_out_that_the_upstream_is_well_again(upstream: FakeUp
     assert states == {"fake": "MODEL_STATE_AVAILABLE"}
 
 
+async def test_a_shorter_rate_limit_does_not_end_a_longer_one(upstream: FakeUpstream) -> None:
+    """Two calls in progress are refused, and the cooldown lasts as long as the longer of both."""
+    gates = [upstream.fail(429, headers={"Retry-After": seconds}, gated=True) for seconds in ("50", "7")]
+    async with serving(config_for(model_entry(upstream.api_base), max_cooldown_seconds=60.0)) as running:
+        calls = []
+        for number in (1, 2):
+            calls.append(asyncio.create_task(complete(running)))
+            await upstream.request(number)
+        outcomes = []
+        for gate, call in zip(gates, calls, strict=True):
+            gate.open_all()
+            outcomes.append(await call)
+        stub: Any = running.stub
+        failure = await expect_failure(stub.Complete(a_wire_request()))
+
+    assert outcomes == ["UPSTREAM_RATE_LIMITED"] * 2
+    assert failure.retry_after_seconds is not None
+    assert 7.0 < failure.retry_after_seconds <= 50.0
+    assert len(upstream.requests) == 2
+
+
 async def test_a_rate_limit_holds_for_all_calls(upstream: FakeUpstream) -> None:
     """Further calls within the time that the upstream named are refused with the rest of it, and are not sent."""
     upstream.fail(429, headers={"Retry-After": "7"})

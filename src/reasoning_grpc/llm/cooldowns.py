@@ -16,10 +16,14 @@ class Cooldowns:
         """When a cooldown ends, by the owner of its key; only this class changes it. Empty: there is none."""
 
     def begin(self, key_owner: str, seconds: float) -> float:
-        """Begins the cooldown of a key, or sets it anew; returns its length in seconds."""
-        seconds = min(seconds, self._max_seconds)
-        self.ends[key_owner] = self._clock() + seconds
-        return seconds
+        """Begins the cooldown of a key, or extends the one that it has; returns how long it lasts, in seconds.
+
+        A refusal that asks for less never shortens it, because the answers of calls in progress come in any order.
+        """
+        now = self._clock()
+        ends = max(now + min(seconds, self._max_seconds), self.ends.get(key_owner, now))
+        self.ends[key_owner] = ends
+        return ends - now
 
     def check(self, key_owner: str, model: str) -> None:
         """Raises UpstreamRateLimited, which names this model, during the cooldown of a key."""

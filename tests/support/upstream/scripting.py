@@ -216,6 +216,7 @@ class Scripting(ABC):
         message: str | None = None,
         headers: Mapping[str, str] | None = None,
         body: Json | bytes | None = None,
+        gated: bool = False,
     ) -> Gate:
         """Sends an HTTP error, whose text and type are derived from well-known codes. `body` replaces the error."""
         failure = Failure(status=status, code=code, error_type=error_type, message=message)
@@ -225,7 +226,7 @@ class Scripting(ABC):
             raw = data if isinstance(data, bytes) else json.dumps(data).encode()
             return _whole(raw, status=status, headers={**_JSON, **(headers or {})})
 
-        return self._play(script)
+        return self._play(script, gated=gated)
 
     def redirect(self, location: str) -> Gate:
         """Sends a redirect (307) to another address."""
