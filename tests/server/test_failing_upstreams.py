@@ -2,20 +2,22 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any, Final
 
 import grpc
 import pytest
 
 from reasoning_grpc.client import CallFailed
-from reasoning_grpc.v1 import models_pb2, routing_pb2
-from tests.support.classification import PASSTHROUGH, REASONING
-from tests.support.deadlines import let_deadline_pass
+from reasoning_grpc.config import ClassifierEntry
+from reasoning_grpc.v1 import errors_pb2, models_pb2, routing_pb2
+from tests.support.classification import AUTO, PASSTHROUGH, REASONING, classify, write_choice
+from tests.support.deadlines import let_deadline_pass, try_deadlines
 from tests.support.factories import a_stream_request, a_wire_request
 from tests.support.health import SERVING, check_health
-from tests.support.serving import RunningServer, config_for, model_entry, serving
-from tests.support.upstream import FakeUpstream
-from tests.support.wire_calls import expect_failure, read_to_end
+from tests.support.serving import RunningServer, config_for, judging_config, model_entry, serving
+from tests.support.upstream import FakeUpstream, Gate
+from tests.support.wire_calls import expect_failure, read_first_delta, read_to_end
 
 BREAKER: Final[dict[str, Any]] = {
     "breaker_min_calls": 10,
@@ -25,11 +27,11 @@ BREAKER: Final[dict[str, Any]] = {
 """A breaker that opens soon, and then stays open for the time of a test."""
 
 
-async def complete(running: RunningServer, **fields: Any) -> str:
-    """Makes a call, and returns its answer, or else the reason of its failure."""
+async def complete(running: RunningServer, *, timeout: float | None = None, **fields: Any) -> str:  # noqa: ASYNC109
+    """Makes a call, and returns its answer, or else the reason of its failure, which is empty for its own deadline."""
     stub: Any = running.stub
     try:
-        answer = await stub.Complete(a_wire_request(**fields))
+        answer = await stub.Complete(a_wire_request(**fields), timeout=timeout)
     except grpc.aio.AioRpcError as error:
         return CallFailed(error).reason
     return str(answer.message.content[0].text)
@@ -106,6 +108,107 @@ async def test_a_call_finds_out_that_the_upstream_is_well_again(upstream: FakeUp
         states = await list_states(running)
 
     assert states == {"fake": "MODEL_STATE_AVAILABLE"}
+
+
+async def test_an_upstream_that_hangs_is_left_alone_though_deadlines_end_the_calls(
+    upstream: FakeUpstream, judge: FakeUpstream
+) -> None:
+    """No timer of the server ends these calls. The next ones go to the fallback, within the same deadline."""
+    judge.always.reply("from the fallback")
+    entries = (model_entry(upstream.api_base, fallback_models=("other",)), model_entry(judge.api_base, "other"))
+
+    async def let_hang(seconds: float) -> tuple[dict[str, str], int] | None:
+        upstream.always.reply("well")
+        async with serving(config_for(*entries, **BREAKER)) as running:
+            assert await complete(running) == "well"
+            upstream.always.hang()
+            outcomes = await asyncio.gather(*(complete(running, timeout=seconds) for _ in range(12)))
+            await running.wait_for_calls(0)
+            requests = len(upstream.requests)
+            answer = await complete(running, timeout=seconds)
+            states = await list_states(running)
+        assert set(outcomes) == {""}
+        return (states, len(upstream.requests) - requests) if answer else None
+
+    states, more_requests = await try_deadlines(let_hang, least_seconds=2.0)
+
+    assert states == {"fake": "MODEL_STATE_UNAVAILABLE", "other": "MODEL_STATE_AVAILABLE"}
+    assert more_requests == 0
+
+
+async def test_a_judge_that_hangs_is_left_alone_though_the_classifier_gives_up(
+    upstream: FakeUpstream, judge: FakeUpstream
+) -> None:
+    """The classifier's timer ends its calls long before the timer of a model call; then it fails at once."""
+
+    async def let_hang(seconds: float) -> int | None:
+        judge.always.reply(write_choice("direct"))
+        config = judging_config(upstream, judge, classifier=ClassifierEntry(model="judge", timeout_seconds=seconds))
+        config = replace(config, settings=replace(config.settings, **BREAKER))
+        async with serving(config) as running:
+            await classify(running, text="first", **AUTO)
+            judge.always.hang()
+            await asyncio.gather(*(classify(running, text=f"question {number}", **AUTO) for number in range(12)))
+            requests = len(judge.requests)
+            decision = await classify(running, text="last", **AUTO)
+        is_open = decision.classification.failure == errors_pb2.ERROR_REASON_UPSTREAM_UNREACHABLE
+        return len(judge.requests) - requests if is_open else None
+
+    more_requests = await try_deadlines(let_hang, least_seconds=2.0)
+
+    assert more_requests == 0
+
+
+async def test_short_deadlines_do_not_keep_a_slow_model_from_others(upstream: FakeUpstream) -> None:
+    """A model that has not answered yet may just be slow: calls with little time say nothing about it."""
+    upstream.always.hang()
+    gate = upstream.gated("at last")
+    async with serving(config_for(model_entry(upstream.api_base), **BREAKER)) as running:
+        patient = asyncio.create_task(complete(running))
+        await upstream.request()
+
+        await asyncio.gather(*(complete(running, timeout=1.5) for _ in range(20)))
+        await running.wait_for_calls(1)
+        states = await list_states(running)
+        gate.open_all()
+        upstream.always.reply("well")
+        answers = [await patient, await complete(running)]
+
+    assert states == {"fake": "MODEL_STATE_AVAILABLE"}
+    assert answers == ["at last", "well"]
+
+
+async def test_a_probe_ends_with_its_first_token(upstream: FakeUpstream) -> None:
+    """Other calls reach the upstream while the answer of the probe goes on, however long it takes."""
+    upstream.always.fail(500)
+    settings = BREAKER | {"breaker_open_seconds": 0.02, "breaker_max_open_seconds": 0.02}
+    async with serving(config_for(model_entry(upstream.api_base), **settings)) as running:
+        while await complete(running) != "UPSTREAM_UNREACHABLE":
+            pass
+        upstream.always.reply("well")
+        stub: Any = running.stub
+        gate, probe = await start_probe(upstream, stub)
+        states = await list_states(running)
+        answers = [await complete(running) for _ in range(5)]
+        gate.open_all()
+        await read_to_end(probe)
+
+    assert states == {"fake": "MODEL_STATE_AVAILABLE"}
+    assert answers == ["well"] * 5
+
+
+async def start_probe(upstream: FakeUpstream, stub: Any) -> tuple[Gate, Any]:
+    """Makes calls until one is the probe, and returns the gate of its answer, of which it has read the first delta."""
+    gate = upstream.gated("first ", "second")
+    gate.open()
+    while True:
+        probe = stub.StreamComplete(a_stream_request())
+        try:
+            await read_first_delta(probe)
+        except grpc.aio.AioRpcError as error:
+            assert CallFailed(error).reason == "UPSTREAM_UNREACHABLE"  # noqa: PT017 - the probe comes later
+        else:
+            return gate, probe
 
 
 async def test_a_shorter_rate_limit_does_not_end_a_longer_one(upstream: FakeUpstream) -> None:

@@ -145,8 +145,11 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
 
     def infer_end_status(self) -> str:
         """Returns the status of a call that the client ended before its answer: CANCELLED or DEADLINE_EXCEEDED."""
+        return "DEADLINE_EXCEEDED" if self.is_late() else "CANCELLED"
+
+    def is_late(self) -> bool:
+        """Whether the deadline is over, or so near that the caller, which stops waiting a little before, has left."""
         if self.deadline is None:
-            return "CANCELLED"
+            return False
         slack = _DEADLINE_SLACK_SECONDS + _DEADLINE_SLACK_SHARE * (self.deadline - self.arrival_time)
-        is_late = read_clock() > self.deadline - slack
-        return "DEADLINE_EXCEEDED" if is_late else "CANCELLED"
+        return read_clock() > self.deadline - slack

@@ -103,8 +103,12 @@ class Attempt:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Ends the attempt, however it went."""
-        if error is None or isinstance(error, UpstreamError):
-            self._admitted.end(error)
+        if error is None:
+            self._admitted.end()
+        elif isinstance(error, UpstreamError):
+            self._admitted.end(error, self._count_queued_seconds())
+        elif self._is_unanswered(error):
+            self._admitted.end_unanswered(self._count_queued_seconds())
         else:
             self._admitted.abandon()
         self._setup.timers.give_back(self._timer)
@@ -150,6 +154,14 @@ class Attempt:
     def _count_queued_seconds(self) -> float:
         """Returns the time so far that the upstream cannot be blamed for; the adapter, once begun, says it."""
         return self._meter.count_queued_seconds()
+
+    def _is_unanswered(self, error: BaseException) -> bool:
+        """Whether the deadline ended the attempt before the upstream answered a request that it may have received.
+
+        It is the caller's deadline or an earlier one of our own, such as that of a step or of the classifier.
+        """
+        is_cut = isinstance(error, asyncio.CancelledError) and self._context.is_late()
+        return is_cut and not self._has_begun and self._meter.was_sent()
 
     def _build_timeout(self, waited_until: float) -> UpstreamError:
         is_stalled = self._has_begun and waited_until != self._ends

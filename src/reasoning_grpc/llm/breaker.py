@@ -4,6 +4,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
+from typing import Final
 
 from reasoning_grpc.domain.errors import (
     ReasoningError,
@@ -26,6 +28,11 @@ _FAILURES = (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+
+
+_PATIENCE_FACTOR: Final = 2.0
+"""How many times a silence a call must be able to wait, so that the silence says nothing about it. Calls with one and
+the same deadline wait for nearly as long as each other, and shall keep the time between probes."""
 
 
 def is_upstream_failure(error: ReasoningError) -> bool:
@@ -73,6 +80,10 @@ class CircuitBreaker:
     """The breaker of one upstream, for all calls to it.
 
     A call asks `find_wait_seconds` first, then says `begin`, and reports its outcome by one of the three other methods.
+
+    A failure may be a mere silence until the deadline of a call. Callers with short deadlines must not keep a slow
+    model from the others, so a breaker that such a silence has opened, or kept open, lets a call probe at once that
+    can wait clearly longer than the silence lasted.
     """
 
     def __init__(
@@ -93,13 +104,19 @@ class CircuitBreaker:
         self._window_end = 0.0
         self._failed_probes = 0
         self._probe_time = 0.0
+        self._silent_seconds = inf
+        """How long the silence lasted that opened the breaker last; infinite after a failure of another kind."""
 
-    def find_wait_seconds(self) -> float | None:
-        """Returns the time until the next probe; None when a call may go to the upstream now."""
+    def find_wait_seconds(self, patience_seconds: float = 0.0) -> float | None:
+        """Returns the time until the next probe; None when a call may go to the upstream now.
+
+        The patience is how long the call can wait for an answer.
+        """
         if self.state is BreakerState.CLOSED:
             return None
         remaining = self._probe_time - self._clock()
-        if self.state is BreakerState.OPEN and remaining <= 0:
+        is_patient = patience_seconds > self._silent_seconds * _PATIENCE_FACTOR
+        if self.state is BreakerState.OPEN and (remaining <= 0 or is_patient):
             return None
         return max(remaining, self._policy.base_open_seconds if self.state is BreakerState.HALF_OPEN else 0.0)
 
@@ -117,12 +134,10 @@ class CircuitBreaker:
             self._begin_window(now)
         self._now.calls += 1
         if is_probe:
-            self._failed_probes = 0
-            self._now, self._before = _Count(), _Count()
-            self._change(BreakerState.CLOSED)
+            self._close()
 
-    def fail(self, *, is_probe: bool) -> None:
-        """Records that the upstream failed."""
+    def fail(self, *, is_probe: bool, silent_seconds: float = inf) -> None:
+        """Records that the upstream failed, or that it was silent for this time until the deadline of the call."""
         now = self._clock()
         if now >= self._window_end:
             self._begin_window(now)
@@ -130,10 +145,15 @@ class CircuitBreaker:
         self._now.failures += 1
         if is_probe:
             self._failed_probes += 1
-            self._open()
+            self._open(silent_seconds)
         elif self.state is BreakerState.CLOSED and self._is_failing():
             self._failed_probes = 0
-            self._open()
+            self._open(silent_seconds)
+
+    def end_silence(self) -> None:
+        """Records that the upstream has begun an answer: a breaker that is open because of a silence closes."""
+        if self.state is BreakerState.OPEN and self._silent_seconds < inf:
+            self._close()
 
     def abandon(self, *, is_probe: bool) -> None:
         """Records that a call ended without an outcome, such as one that its caller cancelled."""
@@ -151,8 +171,14 @@ class CircuitBreaker:
         failures = self._now.failures + self._before.failures
         return calls >= self._policy.least_calls and failures >= calls * self._policy.failure_share
 
-    def _open(self) -> None:
+    def _close(self) -> None:
+        self._failed_probes = 0
+        self._now, self._before = _Count(), _Count()
+        self._change(BreakerState.CLOSED)
+
+    def _open(self, silent_seconds: float) -> None:
         policy = self._policy
+        self._silent_seconds = silent_seconds
         seconds = min(policy.max_open_seconds, policy.base_open_seconds * 2**self._failed_probes)
         self._probe_time = self._clock() + seconds * random.uniform(0.9, 1.1)
         self._change(BreakerState.OPEN)

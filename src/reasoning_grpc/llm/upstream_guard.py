@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -15,9 +16,11 @@ from reasoning_grpc.domain.errors import (
     UpstreamError,
     UpstreamOverloaded,
     UpstreamRateLimited,
+    UpstreamTimeout,
 )
 from reasoning_grpc.llm.breaker import BreakerPolicy, BreakerState, CircuitBreaker, is_upstream_failure
 from reasoning_grpc.llm.cooldowns import Cooldowns
+from reasoning_grpc.llm.first_token_times import FirstTokenTimes
 from reasoning_grpc.llm.gradient_limit import GradientLimit
 from reasoning_grpc.llm.retry_budget import RetryBudget
 
@@ -57,6 +60,7 @@ class UpstreamGuard:
         self.limit = GradientLimit(
             initial=policy.most_calls, minimum=min(policy.least_calls, policy.most_calls), maximum=policy.most_calls
         )
+        self.first_tokens = FirstTokenTimes()
         self.slots = FairSlots(self.limit.limit, policy.most_waiting)
         self.openings = 0
         """How often the breaker has opened, or stayed open after a probe."""
@@ -78,7 +82,7 @@ class UpstreamGuard:
         if self._cooldowns.ends:
             self._cooldowns.check(key_owner, deployment.name)
         if not self.breaker.is_closed:
-            self._check_breaker(deployment.name)
+            self._check_breaker(deployment.name, context)
         return self._begin(owner, key_owner) if self.slots.try_take(owner) else None
 
     async def wait_for_slot(self, deployment: Deployment, context: CallContext) -> "Admitted":
@@ -97,7 +101,7 @@ class UpstreamGuard:
             await asyncio.Event().wait()
         try:
             self._cooldowns.check(key_owner, deployment.name)
-            self._check_breaker(deployment.name)
+            self._check_breaker(deployment.name, context)
         except (UpstreamRateLimited, UpstreamCircuitOpen):
             self.slots.give_back(owner)
             raise
@@ -109,8 +113,9 @@ class UpstreamGuard:
         is_probe = not self.breaker.is_closed and self.breaker.begin()
         return Admitted(self, owner, key_owner, self.clock(), is_probe)
 
-    def _check_breaker(self, model: str) -> None:
-        if (wait := self.breaker.find_wait_seconds()) is not None:
+    def _check_breaker(self, model: str, context: CallContext) -> None:
+        remaining = context.remaining_seconds()
+        if (wait := self.breaker.find_wait_seconds(inf if remaining is None else remaining)) is not None:
             raise UpstreamCircuitOpen(model=model, retry_after_seconds=wait)
 
     def record_failure(self, error: UpstreamError, key_owner: str, *, is_probe: bool) -> None:
@@ -128,6 +133,28 @@ class UpstreamGuard:
             seconds = self._cooldowns.begin(key_owner, error.retry_after_seconds)
             logger.warning("upstream limits the rate", extra={"model": self.model, "seconds": round(seconds, 3)})
 
+    def record_first_token_wait(self, seconds: float) -> None:
+        """Records for the bound how long the upstream took to begin an answer, or took at least."""
+        if self.limit.record(seconds, self.slots.in_use, self.clock()):
+            self.slots.limit = self.limit.limit
+
+    def record_silence(self, started: float, queued_seconds: float, *, is_probe: bool) -> None:
+        """Records an attempt, begun at this time, that its deadline has ended while the upstream had not answered.
+
+        The attempt waited so long for a connection of our own.
+
+        It is a failure when the silence is unusual, as `FirstTokenTimes` explains. That of a probe always is: the
+        upstream was failing before, and a call with more time may be the next probe at once.
+        """
+        seconds = self.clock() - started - queued_seconds
+        is_unusual = self.first_tokens.is_unusual(seconds)
+        if not self.first_tokens.is_silent_since(started) or not (is_probe or is_unusual):
+            self.breaker.abandon(is_probe=is_probe)
+            return
+        self.breaker.fail(is_probe=is_probe, silent_seconds=seconds)
+        if is_unusual:
+            self.record_first_token_wait(seconds)
+
     def _log_state(self, state: BreakerState) -> None:
         level = logging.INFO
         if state is BreakerState.OPEN:
@@ -137,7 +164,10 @@ class UpstreamGuard:
 
 
 class Admitted(Struct, gc=False):
-    """One attempt that was admitted to its upstream. Exactly one of `end` and `abandon` takes effect: the first."""
+    """One attempt that was admitted to its upstream.
+
+    Exactly one of `end`, `end_unanswered` and `abandon` takes effect: the first.
+    """
 
     guard: UpstreamGuard
     owner: str
@@ -146,17 +176,33 @@ class Admitted(Struct, gc=False):
     """The caller whose key it uses; empty for the server's own key."""
     started: float
     is_probe: bool
+    """Whether its outcome decides about the breaker. Once the answer has begun, it does no more."""
+    has_begun: bool = False
+    """Whether the upstream has begun its answer."""
     is_open: bool = True
     """Whether no outcome is recorded yet."""
 
     def record_first_token(self, queued_seconds: float = 0.0) -> None:
-        """Records that the upstream has begun its answer. The attempt waited so long for a connection of our own."""
-        guard, now = self.guard, self.guard.clock()
-        if guard.limit.record(now - self.started - queued_seconds, guard.slots.in_use, now):
-            guard.slots.limit = guard.limit.limit
+        """Records that the upstream has begun its answer. The attempt waited so long for a connection of our own.
 
-    def end(self, error: UpstreamError | None = None) -> None:
-        """Records the outcome: the error, or None for an answer that was whole."""
+        A probe closes the breaker then, and not at its end: an answer may take minutes, and its reader longer.
+        """
+        guard, now = self.guard, self.guard.clock()
+        self.has_begun = True
+        seconds = now - self.started - queued_seconds
+        guard.first_tokens.record(seconds, now)
+        guard.record_first_token_wait(seconds)
+        if self.is_probe:
+            self.is_probe = False
+            guard.breaker.succeed(is_probe=True)
+        elif not guard.breaker.is_closed:
+            guard.breaker.end_silence()
+
+    def end(self, error: UpstreamError | None = None, queued_seconds: float = 0.0) -> None:
+        """Records the outcome: the error, or None for an answer that was whole.
+
+        The attempt waited so long for a connection of our own.
+        """
         if not self.is_open:
             return
         self.is_open = False
@@ -165,10 +211,22 @@ class Admitted(Struct, gc=False):
             guard.breaker.succeed(is_probe=self.is_probe)
         else:
             guard.record_failure(error, self.key_owner, is_probe=self.is_probe)
+            if isinstance(error, UpstreamTimeout) and error.is_upstream_reached and not self.has_begun:
+                guard.record_first_token_wait(guard.clock() - self.started - queued_seconds)
         guard.slots.give_back(self.owner)
 
+    def end_unanswered(self, queued_seconds: float = 0.0) -> None:
+        """Records that a deadline ended the attempt before the upstream began to answer the request.
+
+        The attempt waited so long for a connection of our own.
+        """
+        if self.is_open:
+            self.is_open = False
+            self.guard.record_silence(self.started, queued_seconds, is_probe=self.is_probe)
+            self.guard.slots.give_back(self.owner)
+
     def abandon(self) -> None:
-        """Records that the attempt ended without an outcome of the upstream's, such as by a cancellation."""
+        """Records that the attempt ended without an outcome of the upstream's, such as when its caller cancels."""
         if self.is_open:
             self.is_open = False
             self.guard.breaker.abandon(is_probe=self.is_probe)
