@@ -9,6 +9,7 @@ rounds.py          runs some hundred calls through a server process, and collect
 checker.py         finds what is wrong in a history; its parts are the modules that end in _checks
 attempts.py        finds which attempt of the server is which exchange of the ledger
 samples.py         histories without fault, for tests of the checker
-soak.py            runs rounds for an hour; sampling.py, slope.py and report.py are parts of it
-host.py            runs the server of a soak, and counts its tasks
+sampling.py        samples the size of the server process while it serves
+soak.py            runs rounds for an hour; slope.py and report.py are parts of it
+host.py            runs the server of a history whose size is sampled, and counts its tasks
 """

@@ -2,13 +2,19 @@
 
 import asyncio
 import os
+import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-from tests.history.host import SIGNAL
+from tests.history.host import SIGNAL, TASKS_FILE
+from tests.history.rounds import Rounds, serving_rounds
 from tests.support.upstream import PATIENCE_SECONDS
 
+ROOT: Final = Path(__file__).parent.parent.parent
 _LOOK_SECONDS = 0.005
 
 
@@ -62,3 +68,13 @@ class Sampler:
     def _read_counts(self) -> list[str]:
         text = self._tasks_file.read_text("ascii") if self._tasks_file.exists() else ""
         return text[: text.rfind("\n") + 1].split()
+
+
+@asynccontextmanager
+async def serving_sampled_rounds(folder: Path, **options: Any) -> AsyncIterator[tuple[Rounds, Sampler]]:
+    """Yields what `serving_rounds` yields, and a sampler of its server process."""
+    tasks_file = folder / "tasks"
+    variables = {"PYTHONPATH": str(ROOT), TASKS_FILE: str(tasks_file)}
+    program = (sys.executable, "-m", "tests.history.host")
+    async with serving_rounds(folder, variables, program=program, **options) as rounds:
+        yield rounds, Sampler(rounds.server.process.pid, tasks_file)

@@ -17,13 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.history.checker import find_violations
-from tests.history.host import TASKS_FILE
 from tests.history.pace import Pace
 from tests.history.report import Report
-from tests.history.rounds import serving_rounds
-from tests.history.sampling import Sampler
+from tests.history.sampling import ROOT, serving_sampled_rounds
 
-ROOT: Final = Path(__file__).parent.parent.parent
 _LIMIT_SECONDS: Final = 6.0
 """How long the server waits for a token. A machine with much other work must not be late by as much."""
 REPORT: Final = ROOT / "build" / "soak" / "report.json"
@@ -52,13 +49,8 @@ async def _soak(arguments: argparse.Namespace) -> Report:
     ends = time.monotonic() + (arguments.warm_up + arguments.minutes) * 60
     pace = Pace(arguments.calls_per_second, time.monotonic)
     facts = {name: value for name, value in vars(arguments).items() if name != "report"}
-    program = (sys.executable, "-m", "tests.history.host")
     with tempfile.TemporaryDirectory() as folder:
-        tasks_file = Path(folder) / "tasks"
-        variables = {"PYTHONPATH": str(ROOT), TASKS_FILE: str(tasks_file)}
-        serving = serving_rounds(Path(folder), variables, limit_seconds=_LIMIT_SECONDS, program=program)
-        async with serving as rounds:
-            sampler = Sampler(rounds.server.process.pid, tasks_file)
+        async with serving_sampled_rounds(Path(folder), limit_seconds=_LIMIT_SECONDS) as (rounds, sampler):
             for number in count() if arguments.rounds is None else range(arguments.rounds):
                 if arguments.rounds is None and time.monotonic() >= ends:
                     break

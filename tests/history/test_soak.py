@@ -11,8 +11,7 @@ import pytest
 
 from tests.history.checker import Violation
 from tests.history.report import Report
-from tests.history.sampling import Sample
-from tests.history.soak import ROOT
+from tests.history.sampling import ROOT, Sample
 from tests.support.commands import PATIENCE_SECONDS
 
 
