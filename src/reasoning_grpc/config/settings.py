@@ -271,7 +271,11 @@ class Settings:
         needs_restart=True,
     )
     keepalive_timeout_seconds: float = _option(
-        10.0, "Longest wait for that answer, after which the connection is closed.", minimum=0.001, needs_restart=True
+        10.0,
+        "Longest wait for that answer, after which the connection is closed. Too short cuts the calls of clients that "
+        "are busy or far away; too long leaves those of a client that vanished in place.",
+        minimum=0.001,
+        needs_restart=True,
     )
     max_request_bytes: int = _option(
         16 * 1024 * 1024, "Largest request, in bytes.", minimum=1024, maximum=1024 * 1024 * 1024, needs_restart=True
