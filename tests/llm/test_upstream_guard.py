@@ -233,3 +233,22 @@ def test_entries_with_one_upstream_share_its_guard() -> None:
 
     assert guards.find(DEPLOYMENT) is same
     assert other is not same
+
+
+async def test_an_upstream_counts_as_open_until_a_call_may_try_it() -> None:
+    """And again while that call does."""
+    clock = Clock()
+    guards = UpstreamGuards(POLICY, clock)
+    guard = guards.find(DEPLOYMENT)
+    assert not guards.is_open(DEPLOYMENT)
+    for _ in range(2):
+        await call(guard, UpstreamFailed(model="m", http_status=500))
+    assert guards.is_open(DEPLOYMENT)
+
+    clock.now += POLICY.breaker.base_open_seconds * 1.2
+    assert not guards.is_open(DEPLOYMENT)
+    probe = await admit(guard)
+    assert guards.is_open(DEPLOYMENT)
+
+    probe.end()
+    assert not guards.is_open(DEPLOYMENT)

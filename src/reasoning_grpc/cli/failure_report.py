@@ -33,7 +33,7 @@ _ENDINGS: Final = (
         "the TLS handshake with {target} failed; does the server use TLS, with a certificate for this name?",
     ),
     (grpc.StatusCode.UNAVAILABLE, "timed? ?out|timeout", "{target} does not answer"),
-    (grpc.StatusCode.UNAVAILABLE, "", "the connection to {target} broke, or is not gRPC; does the server use TLS?"),
+    (grpc.StatusCode.UNAVAILABLE, "", "the connection to {target} broke; has the server ended, or does it use TLS?"),
     (grpc.StatusCode.UNIMPLEMENTED, "", "the server on {target} does not have this method"),
 )
 """The sentences for calls without a reason, by code and a pattern of the text; the first row that fits holds.

@@ -162,8 +162,8 @@ class Settings:
     )
     breaker_min_calls: int = _option(
         10,
-        "Fewest calls in some ten seconds of which half must fail, so that an upstream gets no calls for a moment. Too "
-        "low takes bad luck for a failure; too high lets many calls fail before.",
+        "Fewest attempts at calls, retries included, in some ten seconds, of which half must fail, so that an upstream "
+        "gets no calls for a moment. Too low takes bad luck for a failure; too high lets many calls fail before.",
         minimum=1,
         needs_restart=True,
     )

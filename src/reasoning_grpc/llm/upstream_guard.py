@@ -254,6 +254,9 @@ class UpstreamGuards:
         return list(self._guards.values())
 
     def is_open(self, deployment: Deployment) -> bool:
-        """Whether the breaker of this upstream keeps calls away now."""
+        """Whether the breaker of this upstream keeps calls away now.
+
+        It does not once a call may try the upstream: who waits until the model is available would wait for ever.
+        """
         guard = self._guards.get(deployment.model_and_server)
-        return guard is not None and guard.state is not BreakerState.CLOSED
+        return guard is not None and guard.breaker.find_wait_seconds() is not None
