@@ -318,7 +318,7 @@ async def test_an_answer_can_be_given_up_in_a_pause() -> None:
 
 
 async def test_a_free_connection_goes_to_the_owner_with_the_fewest() -> None:
-    """Of those that wait, the owner with the fewest connections is next, however many of another came before it."""
+    """The owner with the fewest connections is the next of those that wait, however many of another came before it."""
     received: list[str] = []
     arrivals: asyncio.Queue[asyncio.Event] = asyncio.Queue()
 

@@ -7,8 +7,8 @@ from reasoning_grpc.domain import ReadingPace
 _WEIGHT: Final = 0.2
 """The weight of the latest sample in the average lag. A sample is taken some fifty times a second."""
 _REFUSALS_WEIGHT: Final = 0.03
-"""The same for the share of samples in which calls were refused, an average of a second or so: refusals come and go
-with each change of the bound of the calls in flight, and the pauses shall not."""
+"""The weight of the latest sample in the share of samples in which calls were refused. That is an average of a second
+or so: refusals come and go with each change of the bound of the calls in flight, and the pauses shall not."""
 _LEAST_PRESSURE: Final = 0.2
 """The lag, to the one that is accepted, from which on answers are read with pauses."""
 _SHARE_OF_LAG: Final = 0.2
