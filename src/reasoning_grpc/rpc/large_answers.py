@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from reasoning_grpc.domain import CallContext
 
-_LARGE_BYTES: Final = 64 * 1024
-"""The bytes of an answer that a client's window always takes, unless it has asked for a smaller one: HTTP/2 begins with
-65,535. Such an answer is written at once, and needs no timer."""
+_LARGE_BYTES: Final = 65_535 - 5
+"""The bytes of an answer that the window of its stream always takes, unless the client has asked for a smaller one.
+HTTP/2 begins with 65,535, and gRPC's frame has 5 of its own. Such an answer is written at once, and needs no timer."""
 
 logger = logging.getLogger("reasoning_grpc.calls")
 
